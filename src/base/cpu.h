@@ -1,0 +1,19 @@
+// What this machine offers the process.
+#pragma once
+
+namespace nibble {
+
+// Instruction sets that both the processor and the operating system support.
+struct CpuFeatures {
+  bool avx2 = false;  // AVX2, FMA, F16C and BMI2 together: what isa_avx2.cpp is compiled for
+};
+CpuFeatures cpu_features();
+
+// Physical cores this process may use: affinity mask and cgroup CPU quota respected, SMT siblings
+// counted once. At least 1.
+int usable_cores();
+
+// Upper bound on a thread count that a user may ask for.
+inline constexpr int kMaxThreads = 1024;
+
+}  // namespace nibble

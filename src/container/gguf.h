@@ -1,0 +1,216 @@
+// GGUF, the file: header, metadata, tensor table. Read v2 and v3 (little-endian), write v3.
+//
+//   "GGUF" | u32 version | u64 n_tensors | u64 n_kv
+//   n_kv    x { string key | u32 value type | value }          string = u64 length, bytes
+//   n_tensors x { string name | u32 n_dims | u64 dims[n_dims] (fastest first) | u32 type | u64
+//   offset } padding to general.alignment (32 unless given) | tensor data, each offset relative to
+//   here, aligned
+//
+// Source of the layout: the GGUF specification (ggml project, docs/gguf.md).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "formats/format.h"
+
+namespace nibble {
+
+// Limits on what is read and written. Each is far beyond any real model; together they bound what a
+// hostile file can cost: at most one copy of its metadata, and about 100 bytes per declared tensor.
+//
+// llama.cpp reads names shorter than 64 bytes: a longer one would open here and nowhere else.
+inline constexpr size_t kMaxTensorNameBytes = 63;
+inline constexpr size_t kMaxMetadataKeyBytes = 65535;  // the specification's limit
+inline constexpr uint64_t kMaxTensors = 1u << 18;
+inline constexpr uint64_t kMaxMetadataEntries = 1u << 16;
+inline constexpr uint64_t kMaxMetadataBytes = uint64_t{256} << 20;
+// general.alignment is a power of two in this range. The specification asks for a multiple of 8
+// (so 1, 2 and 4 are refused, although llama.cpp reads them): the data of every tensor may then be
+// read through pointers to its block struct.
+inline constexpr uint32_t kMinAlignment = 8;
+inline constexpr uint32_t kMaxAlignment = 65536;
+inline constexpr uint32_t kDefaultAlignment = 32;
+
+enum class GgufType : uint32_t {
+  kUint8 = 0,
+  kInt8 = 1,
+  kUint16 = 2,
+  kInt16 = 3,
+  kUint32 = 4,
+  kInt32 = 5,
+  kFloat32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kUint64 = 10,
+  kInt64 = 11,
+  kFloat64 = 12
+};
+
+// One metadata value, kept as the bytes of the file so that what we do not understand is carried
+// over unchanged. Accessors give nullopt when the type does not fit; integers convert between
+// widths when the value survives.
+class GgufValue {
+ public:
+  static GgufValue of_uint32(uint32_t value);
+  static GgufValue of_float32(float value);
+  static GgufValue of_bool(bool value);
+  static GgufValue of_string(std::string_view value);
+  static GgufValue of_strings(std::span<const std::string> values);
+  static GgufValue of_int32s(std::span<const int32_t> values);
+  static GgufValue of_float32s(std::span<const float> values);
+  // `bytes`: the value as it stands in the file (validated by the reader).
+  static GgufValue of_raw(GgufType type, GgufType element_type, uint64_t count, std::string bytes);
+
+  GgufType type() const { return type_; }
+  GgufType element_type() const { return element_type_; }  // of an array
+  uint64_t count() const { return count_; }                // elements of an array, else 1
+  // The wire bytes of the payload: a string with its length, an array without its head.
+  const std::string& bytes() const { return bytes_; }
+
+  bool operator==(const GgufValue&) const = default;
+
+  std::optional<uint64_t> as_uint() const;
+  std::optional<int64_t> as_int() const;
+  std::optional<double> as_float() const;  // any number
+  std::optional<bool> as_bool() const;
+  std::optional<std::string_view> as_string() const;
+  std::optional<std::vector<std::string>> as_strings() const;
+  std::optional<std::vector<int64_t>> as_ints() const;  // array of any integer type
+  std::optional<std::vector<float>> as_floats() const;  // array of float32 or float64
+
+ private:
+  GgufType type_ = GgufType::kUint8;
+  GgufType element_type_ = GgufType::kUint8;
+  uint64_t count_ = 1;
+  std::string bytes_;
+};
+
+// Metadata in file order, keys unique.
+class GgufMetadata {
+ public:
+  const GgufValue* find(std::string_view key) const;
+  // Replaces or appends.
+  void set(std::string_view key, GgufValue value);
+  void erase(std::string_view key);
+  const std::vector<std::pair<std::string, GgufValue>>& entries() const { return entries_; }
+
+ private:
+  std::vector<std::pair<std::string, GgufValue>> entries_;
+  std::map<std::string, size_t, std::less<>> index_;
+};
+
+struct GgufTensor {
+  std::string name;
+  const Format* format = nullptr;
+  int n_dims = 0;
+  std::array<int64_t, 4> dims{1, 1, 1, 1};  // fastest first; dims beyond n_dims are 1
+  uint64_t offset = 0;                      // from the start of the data section
+  uint64_t size_bytes = 0;
+
+  int64_t n_elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
+  int64_t row_len() const { return dims[0]; }
+  int64_t n_rows() const { return dims[1] * dims[2] * dims[3]; }
+};
+
+// A validated file: whoever holds one may trust every number in it. Immutable.
+//
+// Beyond the limits above the reader asks, as llama.cpp does, that tensors lie in the order of the
+// table, each at the first aligned offset behind the one before (no overlap, no hole). It also
+// refuses what llama.cpp lets pass: dimensions of 0, n_dims 0, empty tensor names, names that are
+// not UTF-8 or hold a NUL, bools other than 0 and 1. Bytes behind the last tensor are ignored.
+class GgufFile {
+ public:
+  // Errors: kNotFound, kUsage (not a regular file), kInvalid (malformed, truncated, contradictory,
+  // with byte offset and field), kFailure (tensor type id that nibble does not know).
+  static Result<GgufFile> open(const std::filesystem::path& path);
+  // The parser itself, over bytes in memory (tests, fuzzing). The bytes must outlive the result.
+  static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string_view where);
+
+  uint32_t version() const { return version_; }
+  uint64_t alignment() const { return alignment_; }
+  uint64_t file_bytes() const { return bytes_.size(); }
+  const GgufMetadata& metadata() const { return metadata_; }
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  const GgufTensor* find_tensor(std::string_view name) const;
+  // The bytes of a tensor of this file (CHECKed: never outside the file).
+  std::span<const std::byte> data(const GgufTensor& tensor) const;
+  const MappedFile& file() const { return file_; }
+
+ private:
+  friend class GgufParser;
+  MappedFile file_;
+  std::span<const std::byte> bytes_;
+  uint32_t version_ = 3;
+  uint64_t alignment_ = 32;
+  uint64_t data_offset_ = 0;
+  GgufMetadata metadata_;
+  std::vector<GgufTensor> tensors_;
+  std::vector<uint32_t> by_name_;  // indices of tensors_, sorted by name
+};
+
+// Writes a v3 file, streamed: declare every tensor, begin() lays the file out and writes the
+// header, then the data of each tensor in any order and in any pieces, then finish().
+//
+//   GgufWriter writer(path, metadata);
+//   for (...) writer.add_tensor(name, format, dims);
+//   RETURN_IF_ERROR(writer.begin());
+//   RETURN_IF_ERROR(writer.write(tensor_index, byte_offset_in_tensor, bytes));   // thread-safe
+//   RETURN_IF_ERROR(writer.finish());  // fsync, reopen, verify every tensor's hash, rename
+class GgufWriter {
+ public:
+  GgufWriter(std::filesystem::path path, GgufMetadata metadata);
+  GgufWriter(GgufWriter&&) noexcept;
+  ~GgufWriter();
+
+  // dims: 1 to 4, fastest first. Returns the index for write(). kInvalid for a name that is
+  // duplicate or that the reader would refuse, or a row that is not a multiple of the block.
+  Result<size_t> add_tensor(std::string_view name, const Format& format,
+                            std::span<const int64_t> dims);
+
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  // Size of the finished file; exact before begin().
+  uint64_t file_bytes() const;
+
+  // kInvalid for metadata that the reader would refuse, kResource when the disk has no room for the
+  // whole file, kFailure when the place cannot be written.
+  Status begin();
+  // bytes go to [offset, offset + bytes.size()) of the tensor. From any thread; every byte once.
+  Status write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
+  // Every byte of every tensor must have been written (CHECK: that is our own mistake). Reopens the
+  // temporary file with GgufFile, compares header and a checksum per tensor with what was handed to
+  // write() (kInvalid when they differ), renames. Until then, and after any failure, nothing stands
+  // under the final name; the temporary file goes with the writer.
+  Status finish();
+
+ private:
+  struct State;
+
+  std::string encode_header() const;
+  uint64_t data_offset() const;
+  Status verify() const;
+
+  std::filesystem::path path_;
+  GgufMetadata metadata_;
+  uint64_t alignment_ = kDefaultAlignment;
+  std::vector<GgufTensor> tensors_;
+  uint64_t data_bytes_ = 0;         // of the data section, padding included
+  uint64_t tensor_info_bytes_ = 0;  // of the tensor table
+  std::set<std::string, std::less<>> names_;
+  std::unique_ptr<State> state_;  // from begin() on
+};
+
+}  // namespace nibble

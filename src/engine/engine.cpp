@@ -1,0 +1,234 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "model/decoder.h"
+#include "model/vocabulary.h"
+
+namespace nibble {
+namespace {
+
+class EngineImpl;
+
+class SessionImpl final : public Session {
+ public:
+  SessionImpl(EngineImpl& engine, int32_t sequence);
+  ~SessionImpl() override;
+  Status sync(std::span<const int32_t> prefix, const std::atomic<bool>* cancel) override;
+  std::span<const float> logits() const override;
+  int64_t n_computed() const override { return n_computed_; }
+  int64_t n_ctx() const override;
+
+ private:
+  EngineImpl& engine_;
+  int32_t sequence_;
+  int64_t n_computed_ = 0;
+  std::vector<int32_t> tokens_;    // what the cache holds
+  std::vector<BatchToken> batch_;  // the step at hand
+  Buffer logits_;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  explicit EngineImpl(int n_threads) : pool_(n_threads) {}
+
+  Status open(const std::filesystem::path& path, const EngineOptions& options);
+  const EngineInfo& info() const override { return info_; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  Result<std::unique_ptr<Session>> new_session() override;
+
+ private:
+  friend class SessionImpl;
+
+  ThreadPool pool_;
+  EngineInfo info_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Decoder> decoder_;
+  KvCache cache_;
+  std::vector<int32_t> free_sequences_;
+};
+
+// [path] of what a model needs against what there is.
+Status check_memory(const std::filesystem::path& path, const Model& model,
+                    const KvCache::Options& cache, const Decoder::Options& decoder, int n_threads) {
+  // In floating point: hyperparameters are bounded one by one, their product is not.
+  const ModelConfig& c = model.config();
+  const double kv = static_cast<double>(KvCache::size_bytes(c, cache, KvCache::kBlockPositions)) *
+                    (static_cast<double>(cache.n_ctx) / KvCache::kBlockPositions + 1) *
+                    static_cast<double>(cache.n_sequences);
+  const double buffers =
+      static_cast<double>(Decoder::buffer_bytes(c, model.max_row_len(), decoder, n_threads));
+  const double weights = static_cast<double>(model.file().file_bytes());
+  const double available = static_cast<double>(available_memory_bytes());
+  if (weights + kv + buffers <= available) return {};
+  return make_error(
+      ErrorKind::kResource,
+      "[{}] needs {:.1f} GB (weights {:.1f}, context of {} {:.1f}, buffers "
+      "{:.1f}); {:.1f} GB are available; choose a smaller context (-c) or more bits saved",
+      path.string(), (weights + kv + buffers) / 1e9, weights / 1e9, cache.n_ctx, kv / 1e9,
+      buffers / 1e9, available / 1e9);
+}
+
+Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(model_, Model::load(path, pool_));
+  const ModelConfig& c = model_->config();
+  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(model_->file().metadata()));
+  if (static_cast<int64_t>(vocabulary.tokens.size()) > c.vocab_size) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] the vocabulary has {} tokens, the embedding {} rows; the file "
+                      "is contradictory",
+                      path.string(), vocabulary.tokens.size(), c.vocab_size);
+  }
+  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::create(std::move(vocabulary)));
+
+  KvCache::Options cache;
+  cache.n_ctx = options.n_ctx > 0 ? options.n_ctx : std::min(c.n_ctx_train, kDefaultContext);
+  cache.n_sequences = options.n_sessions;
+  cache.key_type = options.key_type;
+  cache.value_type = options.value_type;
+  if (cache.n_ctx > c.n_ctx_train) {
+    warn("[{}] a context of {} is longer than the {} the model was made for", path.string(),
+         cache.n_ctx, c.n_ctx_train);
+  }
+  Decoder::Options decoder;
+  decoder.max_batch = std::min(options.n_batch, cache.n_ctx);
+  decoder.activations = options.activations;
+  RETURN_IF_ERROR(check_memory(path, *model_, cache, decoder, pool_.n_threads()));
+  ASSIGN_OR_RETURN(cache_, KvCache::create(c, cache));
+  ASSIGN_OR_RETURN(decoder_, Decoder::create(*model_, pool_, decoder));
+  for (int64_t s = options.n_sessions; s-- > 0;) free_sequences_.push_back(static_cast<int32_t>(s));
+
+  info_.architecture = c.architecture;
+  const GgufValue* name = model_->file().metadata().find("general.name");
+  info_.name =
+      std::string(name != nullptr && name->as_string() ? *name->as_string() : path.stem().string());
+  for (const GgufTensor& tensor : model_->file().tensors()) info_.n_params += tensor.n_elements();
+  info_.file_bytes = static_cast<int64_t>(model_->file().file_bytes());
+  info_.n_ctx = cache.n_ctx;
+  info_.n_ctx_train = c.n_ctx_train;
+  info_.vocab_size = c.vocab_size;
+  info_.bytes_read_per_token = model_->bytes_read_per_token();
+  info_.kv_bytes_per_position =
+      KvCache::size_bytes(c, cache, KvCache::kBlockPositions) / KvCache::kBlockPositions;
+  info_.n_threads = pool_.n_threads();
+  info_.load_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return {};
+}
+
+Result<std::unique_ptr<Session>> EngineImpl::new_session() {
+  if (free_sequences_.empty()) {
+    return make_error(ErrorKind::kFailure, "[engine] all sessions are in use; close one first");
+  }
+  const int32_t sequence = free_sequences_.back();
+  free_sequences_.pop_back();
+  return std::unique_ptr<Session>(std::make_unique<SessionImpl>(*this, sequence));
+}
+
+SessionImpl::SessionImpl(EngineImpl& engine, int32_t sequence)
+    : engine_(engine), sequence_(sequence) {
+  tokens_.reserve(static_cast<size_t>(engine.info_.n_ctx));
+  batch_.reserve(static_cast<size_t>(engine.decoder_->max_batch()));
+  auto logits = Buffer::allocate(static_cast<size_t>(engine.info_.vocab_size) * sizeof(float));
+  CHECK(logits.ok());
+  logits_ = logits.take();
+}
+
+SessionImpl::~SessionImpl() {
+  engine_.cache_.truncate(sequence_, 0);
+  engine_.free_sequences_.push_back(sequence_);
+}
+
+std::span<const float> SessionImpl::logits() const {
+  return {logits_.as<float>(), static_cast<size_t>(engine_.info_.vocab_size)};
+}
+
+int64_t SessionImpl::n_ctx() const { return engine_.info_.n_ctx; }
+
+Status SessionImpl::sync(std::span<const int32_t> prefix, const std::atomic<bool>* cancel) {
+  CHECK(!prefix.empty());
+  n_computed_ = 0;
+  if (static_cast<int64_t>(prefix.size()) > n_ctx()) {
+    return make_error(ErrorKind::kFailure,
+                      "[prompt] has {} tokens; the context holds {}; shorten the text or "
+                      "raise the context (-c)",
+                      prefix.size(), n_ctx());
+  }
+  for (const int32_t token : prefix) {
+    if (token < 0 || token >= engine_.info_.vocab_size) {
+      return make_error(ErrorKind::kFailure, "[prompt] token {} is not in 0..{}", token,
+                        engine_.info_.vocab_size - 1);
+    }
+  }
+  const auto parted = std::mismatch(prefix.begin(), prefix.end(), tokens_.begin(), tokens_.end());
+  size_t kept = static_cast<size_t>(parted.first - prefix.begin());
+  if (kept == prefix.size()) --kept;  // the last token is computed again: its logits are wanted
+  tokens_.resize(kept);
+  engine_.cache_.truncate(sequence_, static_cast<int64_t>(kept));
+
+  const auto max_batch = static_cast<size_t>(engine_.decoder_->max_batch());
+  while (tokens_.size() < prefix.size()) {
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
+      return make_error(ErrorKind::kInterrupted, "[generation] interrupted");
+    }
+    const size_t begin = tokens_.size(), end = std::min(prefix.size(), begin + max_batch);
+    batch_.clear();
+    for (size_t i = begin; i < end; ++i) {
+      batch_.push_back({prefix[i], static_cast<int32_t>(i), sequence_, i + 1 == prefix.size()});
+    }
+    CHECK(engine_.cache_.reserve(sequence_, static_cast<int64_t>(end)));
+    engine_.decoder_->forward(batch_, engine_.cache_, logits_.as<float>());
+    tokens_.insert(tokens_.end(), prefix.begin() + static_cast<ptrdiff_t>(begin),
+                   prefix.begin() + static_cast<ptrdiff_t>(end));
+    n_computed_ += static_cast<int64_t>(end - begin);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::load(const std::filesystem::path& path,
+                                             const EngineOptions& options) {
+  const int n_threads = options.n_threads > 0 ? options.n_threads : usable_cores();
+  auto engine = std::make_unique<EngineImpl>(n_threads);
+  RETURN_IF_ERROR(engine->open(path, options));
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+const char* isa_error() { return kernels::isa_error(); }
+
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(file.metadata()));
+  return Tokenizer::create(std::move(vocabulary));
+}
+
+std::vector<MemoryNeed> memory_needs(const std::filesystem::path& path) {
+  auto file = GgufFile::open(path);
+  if (!file.ok()) return {};
+  const auto config = read_config(*file, path.string());
+  if (!config.ok()) return {};
+  std::vector<MemoryNeed> needs;
+  const int64_t row_len = std::max({config->d_model, config->d_ff, config->q_dim()});
+  for (const int64_t n_ctx : {int64_t{2048}, int64_t{8192}, config->n_ctx_train}) {
+    if (n_ctx > config->n_ctx_train || (!needs.empty() && needs.back().n_ctx >= n_ctx)) continue;
+    Decoder::Options options;
+    options.max_batch = std::min<int64_t>(options.max_batch, n_ctx);
+    const double bytes =
+        static_cast<double>(file->file_bytes()) +
+        static_cast<double>(KvCache::size_bytes(*config, {}, KvCache::kBlockPositions)) *
+            static_cast<double>((n_ctx + KvCache::kBlockPositions - 1) / KvCache::kBlockPositions) +
+        static_cast<double>(Decoder::buffer_bytes(*config, row_len, options, usable_cores()));
+    if (bytes < 9e18) needs.push_back({n_ctx, static_cast<int64_t>(bytes)});
+  }
+  return needs;
+}
+
+}  // namespace nibble

@@ -1,0 +1,98 @@
+// THE boundary: programs reach a model only through this header.
+//
+//   Engine  = a loaded model with its tokenizer, threads and caches
+//   Session = one timeline of tokens; the caller says the whole text, the engine decides what to
+//   reuse
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "formats/format.h"
+#include "ops/matmul.h"
+#include "text/tokenizer.h"
+
+namespace nibble {
+
+class Model;
+
+struct EngineOptions {
+  int64_t n_ctx = 0;       // 0: what the model was made for, at most kDefaultContext
+  int64_t n_batch = 512;   // tokens per step while reading a prompt
+  int64_t n_sessions = 1;  // sessions alive at the same time
+  int n_threads = 0;       // 0: the physical cores this process may use
+  FormatId key_type = FormatId::F16;
+  FormatId value_type = FormatId::F16;
+  ActivationMode activations = ActivationMode::kQuantized;
+};
+
+inline constexpr int64_t kDefaultContext = 4096;
+
+struct EngineInfo {
+  std::string architecture;
+  std::string name;  // general.name, or the file name
+  int64_t n_params = 0;
+  int64_t file_bytes = 0;
+  int64_t n_ctx = 0;
+  int64_t n_ctx_train = 0;
+  int64_t vocab_size = 0;
+  int64_t bytes_read_per_token = 0;   // weights that one decoded token reads
+  int64_t kv_bytes_per_position = 0;  // and keys and values per position before it
+  int n_threads = 1;
+  double load_ms = 0;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Makes the timeline equal to `prefix` (not empty) and computes the logits behind its last token.
+  // What agrees with the present timeline is kept, the rest rebuilt. kFailure when the prefix is
+  // longer than the context (both numbers named); kInterrupted when *cancel becomes true (checked
+  // between steps; the timeline then holds what was computed).
+  virtual Status sync(std::span<const int32_t> prefix,
+                      const std::atomic<bool>* cancel = nullptr) = 0;
+  // [vocab_size], of the last sync().
+  virtual std::span<const float> logits() const = 0;
+  // Tokens that the last sync() had to compute.
+  virtual int64_t n_computed() const = 0;
+  virtual int64_t n_ctx() const = 0;
+};
+
+class Engine {
+ public:
+  // Errors: those of the file (kNotFound, kUsage, kInvalid, kFailure), kResource when weights, KV
+  // cache and buffers exceed the memory that is available.
+  static Result<std::unique_ptr<Engine>> load(const std::filesystem::path& path,
+                                              const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  virtual const EngineInfo& info() const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+  // kFailure when n_sessions are alive already. The engine must outlive its sessions.
+  virtual Result<std::unique_ptr<Session>> new_session() = 0;
+};
+
+// Empty, or the sentence that says why NIBBLE_ISA could not be obeyed.
+const char* isa_error();
+
+// Tokenizer of a model or vocabulary-only file, without loading weights.
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path);
+
+// What a model needs in memory: weights, keys and values (F16), buffers.
+struct MemoryNeed {
+  int64_t n_ctx = 0;
+  int64_t bytes = 0;
+};
+// At 2048, 8192 and the full context (those not above it, ascending, no doubles), or empty when the
+// file holds no model that nibble can run.
+std::vector<MemoryNeed> memory_needs(const std::filesystem::path& path);
+
+}  // namespace nibble

@@ -1,0 +1,137 @@
+// The kernels of one instruction set, as a table of function pointers chosen once at start.
+//
+// One order of summation, on every path (docs/ARCHITECTURE.md):
+//  * quantized weights: the integer sum of a block is exact; then, block by block in ascending
+//  order,
+//    acc = fma(float(isum), d_weight * d_activation, acc), and for formats with a minimum a second
+//    fma;
+//  * float weights: 8 k-lanes (element k goes to lane k mod 8), each lane one fma chain in
+//  ascending k,
+//    lanes added as ((0+4)+(2+6)) + ((1+5)+(3+7));
+//  * attention: segments of 128 absolute positions, merged in ascending order.
+// So a result never depends on how rows, columns or positions were dealt out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "formats/format.h"
+
+namespace nibble {
+
+inline constexpr int64_t kRowGroup = 8;            // rows computed together, one per lane
+inline constexpr int64_t kSegmentPositions = 128;  // attention segment = KV block
+inline constexpr int64_t kColumnAlignment = 64;
+
+// One column (token) of activations as a kernel reads it. Offsets in bytes from the column's start.
+//   kFloat : float x[n]
+//   kQ8_32 : int8 codes[n] | float scale[n/32]  | int16 sum[n/32]  (sums of 32 codes)
+//   kQ8_256: int8 codes[n] | float scale[n/256] | int16 sum[n/16]  (sums of 16 codes)
+struct ColumnLayout {
+  int64_t scales_offset = 0;
+  int64_t sums_offset = 0;
+  int64_t column_bytes = 0;
+};
+
+constexpr ColumnLayout column_layout(Activation kind, int64_t n) {
+  ColumnLayout layout;
+  if (kind == Activation::kFloat) {
+    layout.column_bytes = n * 4;
+  } else {
+    const int64_t n_scales = kind == Activation::kQ8_32 ? n / 32 : n / 256;
+    const int64_t n_sums = kind == Activation::kQ8_32 ? n / 32 : n / 16;
+    layout.scales_offset = n;
+    layout.sums_offset = n + n_scales * 4;
+    layout.column_bytes = layout.sums_offset + n_sums * 2;
+  }
+  layout.column_bytes =
+      (layout.column_bytes + kColumnAlignment - 1) / kColumnAlignment * kColumnAlignment;
+  return layout;
+}
+
+// out[c * out_stride + r] = dot(weights row r, column c) for r < n_rows, c < n_columns.
+struct MatmulArgs {
+  const std::byte* weights = nullptr;  // rows of the format, row_bytes apart
+  int64_t row_bytes = 0;
+  int64_t row_len = 0;  // weights per row, a multiple of the block
+  int64_t n_rows = 0;
+  const std::byte* columns =
+      nullptr;  // in the layout of the format's activation, column_bytes apart
+  int64_t column_bytes = 0;
+  int64_t n_columns = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  std::byte* scratch = nullptr;  // scratch_bytes(row_len), 64-byte aligned, one per thread
+};
+using MatmulFn = void (*)(const MatmulArgs&);
+using DecodeFn = void (*)(const void* blocks, float* x, int64_t n);
+
+// Attention of one KV head over one segment, for queries that share it; folds the segment into the
+// running state of each query.
+struct AttentionArgs {
+  const float* queries = nullptr;  // [n_queries, head_dim], query_stride floats apart
+  int64_t query_stride = 0;
+  int64_t n_queries = 0;
+  const int32_t* n_visible =
+      nullptr;           // [n_queries] positions of this segment that query i may see, 0..128
+  int64_t head_dim = 0;  // a multiple of 8
+  const float* keys = nullptr;    // [128, head_dim]
+  const float* values = nullptr;  // [128, head_dim]
+  float scale = 1.0f;
+  float* state =
+      nullptr;  // [n_queries, head_dim + 2]: running maximum, running sum, weighted values
+  float* scores = nullptr;  // scratch [128 * (n_queries rounded up to 4)]
+};
+
+struct KernelTable {
+  const char* name;  // as NIBBLE_ISA spells it
+
+  // By wire id: quantized (or float) activations as Format::activation says. Null only where
+  // kernels::matmul_of falls back to matmul_decoded.
+  MatmulFn matmul[64];
+  // Any format, float activations: decodes rows into scratch, then the float dot. The
+  // float-activation mode, and the way a format runs before it has a fast kernel.
+  void (*matmul_decoded)(const MatmulArgs& args, DecodeFn decode);
+
+  // x[n] -> one column. kind != kFloat; codes within +-127, ties to even.
+  void (*quantize_column)(const float* x, int64_t n, Activation kind, std::byte* column);
+
+  // out = x / sqrt(mean(x^2) + epsilon) * gain; n a multiple of 8. out may be x.
+  void (*rms_norm)(const float* x, const float* gain, float epsilon, int64_t n, float* out);
+  // out = gate * sigmoid(gate) * up. out may be gate.
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);
+  void (*add)(float* x, const float* y, int64_t n);  // x += y
+  void (*to_f16)(const float* x, uint16_t* out, int64_t n);
+  void (*from_f16)(const uint16_t* x, float* out, int64_t n);
+
+  void (*attention_segment)(const AttentionArgs& args);
+  void (*attention_finish)(const float* state, int64_t head_dim, float* out);  // out = values / sum
+
+  // Yardsticks for benchmarks. read_probe: reads n bytes (multiple of 256) once, returns their xor.
+  // int8_probe: n rounds of kInt8ProbeOps integer operations on registers and L1, returns a
+  // checksum.
+  uint64_t (*read_probe)(const void* data, int64_t n);
+  uint64_t (*int8_probe)(int64_t rounds);
+};
+
+inline constexpr int64_t kInt8ProbeOps = 8 * 32 * 2;  // multiply and add of 8 vectors of 32 bytes
+
+namespace kernels {
+
+// Bytes of scratch that one thread needs for rows of this length.
+constexpr int64_t scratch_bytes(int64_t row_len) {
+  // Largest user: 16 decoded float rows, then the accumulators of 16 rows x 64 columns x 8 lanes.
+  return 16 * row_len * 4 + 16 * 64 * 8 * 4 + 4096;
+}
+
+// The table in use: the best the machine has, or the one NIBBLE_ISA names. Never null: an unknown
+// or unsupported name gives the best table and is reported by isa_error().
+const KernelTable& active();
+// Empty, or the sentence that says why NIBBLE_ISA could not be obeyed; programs refuse to start on
+// it.
+const char* isa_error();
+// By name, or null when the machine or the build does not have it.
+const KernelTable* find(const char* name);
+
+}  // namespace kernels
+}  // namespace nibble

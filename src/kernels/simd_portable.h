@@ -1,0 +1,291 @@
+// The vector vocabulary of the kernels in plain C++: the reference for every other simd_<isa>.h.
+// Included inside the namespace of one ISA; no header here may emit shared inline symbols.
+
+struct VecF32 {
+  float v[8];
+};
+struct VecI32 {
+  int32_t v[8];
+};
+struct VecI16 {
+  int16_t v[16];
+};
+struct VecI8 {
+  int8_t v[32];
+};  // codes; unsigned ones never exceed 255
+
+#define NIBBLE_LANES(n) for (int i = 0; i < (n); ++i)
+
+// ---- scalars ------------------------------------------------------------------------------------
+
+inline float scalar_fma(float a, float b, float c) { return a * b + c; }
+
+inline float f16_bits_to_float(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
+  const uint32_t rest = static_cast<uint32_t>(h & 0x7fffu) << 13;
+  // Multiplying by 2^112 moves the exponent and normalises subnormals; infinity and NaN need their
+  // own.
+  const float scaled = __builtin_bit_cast(float, rest) * 0x1p112f;
+  const uint32_t bits =
+      rest >= 0x0f800000u ? (rest | 0x70000000u) : __builtin_bit_cast(uint32_t, scaled);
+  return __builtin_bit_cast(float, sign | bits);
+}
+
+inline uint16_t float_to_f16_bits(float value) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  uint32_t half;
+  if (magnitude > 0x7f800000u) {
+    half = 0x7e00u | ((magnitude >> 13) & 0x1ffu);
+  } else if (magnitude >= 0x477ff000u) {
+    half = 0x7c00u;
+  } else if (magnitude < 0x38800000u) {
+    half = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, magnitude) + 0.5f) - 0x3f000000u;
+  } else {
+    half = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+  }
+  return static_cast<uint16_t>(sign | half);
+}
+
+// ---- 8 floats -----------------------------------------------------------------------------------
+
+inline VecF32 f32_set1(float x) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = x;
+  return r;
+}
+inline VecF32 f32_zero() { return f32_set1(0.0f); }
+inline VecF32 f32_load(const float* p) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = p[i];
+  return r;
+}
+inline void f32_store(float* p, VecF32 a) { NIBBLE_LANES(8) p[i] = a.v[i]; }
+inline VecF32 f32_load_f16(const uint16_t* p) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = f16_bits_to_float(p[i]);
+  return r;
+}
+inline VecF32 f32_load_bf16(const uint16_t* p) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = __builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16);
+  return r;
+}
+inline void f32_store_f16(uint16_t* p, VecF32 a) {
+  NIBBLE_LANES(8) p[i] = float_to_f16_bits(a.v[i]);
+}
+inline VecF32 add(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] += b.v[i];
+  return a;
+}
+inline VecF32 sub(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] -= b.v[i];
+  return a;
+}
+inline VecF32 mul(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] *= b.v[i];
+  return a;
+}
+inline VecF32 div(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] /= b.v[i];
+  return a;
+}
+inline VecF32 fma(VecF32 a, VecF32 b, VecF32 c) {
+  NIBBLE_LANES(8) c.v[i] += a.v[i] * b.v[i];
+  return c;
+}
+inline VecF32 fnma(VecF32 a, VecF32 b, VecF32 c) {
+  NIBBLE_LANES(8) c.v[i] -= a.v[i] * b.v[i];
+  return c;
+}
+inline VecF32 max(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+inline VecF32 min(VecF32 a, VecF32 b) {
+  NIBBLE_LANES(8) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+inline VecF32 abs(VecF32 a) {
+  NIBBLE_LANES(8) a.v[i] = __builtin_fabsf(a.v[i]);
+  return a;
+}
+inline float sum_lanes(VecF32 a) {
+  const float s0 = a.v[0] + a.v[4], s1 = a.v[1] + a.v[5], s2 = a.v[2] + a.v[6],
+              s3 = a.v[3] + a.v[7];
+  return (s0 + s2) + (s1 + s3);
+}
+inline float max_lanes(VecF32 a) {
+  float m = a.v[0];
+  NIBBLE_LANES(8) m = a.v[i] > m ? a.v[i] : m;
+  return m;
+}
+// 2^e as a float, |e| <= 126 and integral.
+inline VecF32 exp2_of_integer(VecF32 e) {
+  NIBBLE_LANES(8) e.v[i] = __builtin_bit_cast(float, (static_cast<int32_t>(e.v[i]) + 127) << 23);
+  return e;
+}
+// Nearest integer, ties to even, for |x| < 2^22 (adding 1.5 * 2^23 leaves no room for a fraction).
+inline VecF32 round_even(VecF32 a) {
+  NIBBLE_LANES(8) a.v[i] = (a.v[i] + 12582912.0f) - 12582912.0f;
+  return a;
+}
+
+// ---- integers -----------------------------------------------------------------------------------
+
+inline VecI32 i32_zero() { return VecI32{}; }
+inline VecI32 i32_set1(int32_t x) {
+  VecI32 r;
+  NIBBLE_LANES(8) r.v[i] = x;
+  return r;
+}
+inline VecI32 i32_load(const void* p) {
+  VecI32 r;
+  __builtin_memcpy(&r, p, 32);
+  return r;
+}
+inline void i32_store(void* p, VecI32 a) { __builtin_memcpy(p, &a, 32); }
+inline VecI32 add(VecI32 a, VecI32 b) {
+  NIBBLE_LANES(8) a.v[i] += b.v[i];
+  return a;
+}
+inline VecI32 sub(VecI32 a, VecI32 b) {
+  NIBBLE_LANES(8) a.v[i] -= b.v[i];
+  return a;
+}
+inline VecI32 times32(VecI32 a) {
+  NIBBLE_LANES(8) a.v[i] *= 32;
+  return a;
+}
+inline VecF32 to_float(VecI32 a) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = static_cast<float>(a.v[i]);
+  return r;
+}
+
+inline VecI16 i16_zero() { return VecI16{}; }
+inline VecI16 i16_set1(int16_t x) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = x;
+  return r;
+}
+inline VecI16 i16_load(const void* p) {
+  VecI16 r;
+  __builtin_memcpy(&r, p, 32);
+  return r;
+}
+inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {  // lanes 0-7, lanes 8-15
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = i < 8 ? low_half : high_half;
+  return r;
+}
+inline VecI16 add(VecI16 a, VecI16 b) {
+  NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(a.v[i] + b.v[i]);
+  return a;
+}
+// lane i = a[2i] * b[2i] + a[2i+1] * b[2i+1]
+inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
+  VecI32 r;
+  NIBBLE_LANES(8) r.v[i] = a.v[2 * i] * b.v[2 * i] + a.v[2 * i + 1] * b.v[2 * i + 1];
+  return r;
+}
+
+inline VecI8 i8_load(const void* p) {
+  VecI8 r;
+  __builtin_memcpy(&r, p, 32);
+  return r;
+}
+inline VecI8 i8_broadcast4(const void* p) {  // four bytes, eight times
+  VecI8 r;
+  NIBBLE_LANES(8) __builtin_memcpy(r.v + 4 * i, p, 4);
+  return r;
+}
+inline VecI32 as_i32(VecI8 a) { return i32_load(&a); }
+inline VecI16 i16_broadcast2(const void* p) {  // two int16, eight times
+  VecI16 r;
+  NIBBLE_LANES(8) __builtin_memcpy(r.v + 2 * i, p, 4);
+  return r;
+}
+inline VecI8 low_nibbles(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] &= 15;
+  return a;
+}
+inline VecI8 high_nibbles(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>(static_cast<uint8_t>(a.v[i]) >> 4);
+  return a;
+}
+// 16 bytes: lanes 0-15 their low nibbles, lanes 16-31 their high nibbles.
+inline VecI8 expand_nibbles(const uint8_t* p) {
+  VecI8 r;
+  NIBBLE_LANES(16) {
+    r.v[i] = p[i] & 15;
+    r.v[16 + i] = static_cast<int8_t>(p[i] >> 4);
+  }
+  return r;
+}
+// Lane i = 16 when bit i of the four bytes is set, else 0.
+inline VecI8 expand_bits_to_16(const uint8_t* p) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = static_cast<int8_t>(((p[i / 8] >> (i % 8)) & 1) << 4);
+  return r;
+}
+// Lane i = ((a[i] >> shift) & mask) << 4.
+template <int kShift, int kMask>
+inline VecI8 bits_to_high(VecI8 a) {
+  NIBBLE_LANES(32)
+  a.v[i] = static_cast<int8_t>(((static_cast<uint8_t>(a.v[i]) >> kShift) & kMask) << 4);
+  return a;
+}
+inline VecI8 either(VecI8 a, VecI8 b) {
+  NIBBLE_LANES(32) a.v[i] |= b.v[i];
+  return a;
+}
+inline VecI8 lookup16(const int8_t table[16], VecI8 codes) {
+  NIBBLE_LANES(32) codes.v[i] = table[codes.v[i]];
+  return codes;
+}
+// lane i = u[2i] * s[2i] + u[2i+1] * s[2i+1]: u unsigned, s signed; callers keep it within int16.
+inline VecI16 dot_u8(VecI8 u, VecI8 s) {
+  VecI16 r;
+  NIBBLE_LANES(16)
+  r.v[i] = static_cast<int16_t>(static_cast<uint8_t>(u.v[2 * i]) * s.v[2 * i] +
+                                static_cast<uint8_t>(u.v[2 * i + 1]) * s.v[2 * i + 1]);
+  return r;
+}
+// The same for two signed vectors, a in -128..127, s within +-127.
+inline VecI16 dot_i8(VecI8 a, VecI8 s) {
+  VecI16 r;
+  NIBBLE_LANES(16)
+  r.v[i] = static_cast<int16_t>(a.v[2 * i] * s.v[2 * i] + a.v[2 * i + 1] * s.v[2 * i + 1]);
+  return r;
+}
+
+// lane r = sum of the lanes of rows[r].
+inline VecI32 transpose_add(const VecI32 rows[8]) {
+  VecI32 r{};
+  for (int row = 0; row < 8; ++row) NIBBLE_LANES(8) r.v[row] += rows[row].v[i];
+  return r;
+}
+inline void transpose8(VecI32 rows[8]) {
+  for (int a = 0; a < 8; ++a) {
+    for (int b = 0; b < a; ++b) {
+      const int32_t t = rows[a].v[b];
+      rows[a].v[b] = rows[b].v[a];
+      rows[b].v[a] = t;
+    }
+  }
+}
+// Rounds 8 floats (ties to even, |x| <= 127.5) to bytes at p; returns their sum.
+inline int32_t store_codes(int8_t* p, VecF32 x) {
+  int32_t total = 0;
+  NIBBLE_LANES(8) {
+    const float shifted = x.v[i] + 12582912.0f;
+    p[i] = static_cast<int8_t>(__builtin_bit_cast(uint32_t, shifted) & 0xffu);
+    total += p[i];
+  }
+  return total;
+}
+inline void prefetch(const void* p) { __builtin_prefetch(p); }
+
+#undef NIBBLE_LANES

@@ -1,0 +1,46 @@
+// The kernel texts of one ISA, gathered into its table. Included once per isa_<isa>.cpp.
+#include "kernels/unpack-inl.h"
+
+#include "kernels/matmul-inl.h"
+
+#include "kernels/tile-inl.h"
+
+#include "kernels/float_matmul-inl.h"
+
+#include "kernels/vector-inl.h"
+
+#include "kernels/attention-inl.h"
+
+template <typename Block>
+void set_matmul(KernelTable& table) {
+  table.matmul[static_cast<uint32_t>(Block::kId)] = matmul_quantized<Block>;
+}
+
+KernelTable make_table(const char* name) {
+  KernelTable table{};
+  table.name = name;
+  table.matmul[static_cast<uint32_t>(FormatId::F32)] = matmul_float<LoadF32>;
+  table.matmul[static_cast<uint32_t>(FormatId::F16)] = matmul_float<LoadF16>;
+  table.matmul[static_cast<uint32_t>(FormatId::BF16)] = matmul_float<LoadBF16>;
+  set_matmul<BlockQ4_0>(table);
+  set_matmul<BlockQ4_1>(table);
+  set_matmul<BlockQ5_0>(table);
+  set_matmul<BlockQ5_1>(table);
+  set_matmul<BlockQ8_0>(table);
+  set_matmul<BlockQ4_K>(table);
+  set_matmul<BlockQ5_K>(table);
+  set_matmul<BlockQ6_K>(table);
+  set_matmul<BlockIQ4_NL>(table);
+  table.matmul_decoded = matmul_decoded;
+  table.quantize_column = quantize_column;
+  table.rms_norm = rms_norm;
+  table.silu_mul = silu_mul;
+  table.add = add_to;
+  table.to_f16 = to_f16;
+  table.from_f16 = from_f16;
+  table.attention_segment = attention_segment;
+  table.attention_finish = attention_finish;
+  table.read_probe = read_probe;
+  table.int8_probe = int8_probe;
+  return table;
+}

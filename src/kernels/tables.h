@@ -1,0 +1,13 @@
+// One accessor per ISA; dispatch.cpp is their only caller.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace nibble::isa_portable {
+const KernelTable& table();
+}
+#if defined(__x86_64__)
+namespace nibble::isa_avx2 {
+const KernelTable& table();
+}
+#endif

@@ -1,0 +1,142 @@
+// Element-wise kernels: norms, activations, conversions, quantization of activations.
+
+// exp by 2^n * e^r, |r| <= ln2 / 2, a degree-6 polynomial (Cephes expf coefficients); relative
+// error under 2e-7. Arguments are clamped to [-87.3, 88.3]: no zero, no infinity, no libm.
+inline VecF32 exp_lanes(VecF32 x) {
+  x = min(max(x, f32_set1(-87.3f)), f32_set1(88.3f));
+  const VecF32 n = round_even(mul(x, f32_set1(1.44269504088896341f)));
+  VecF32 r = fnma(n, f32_set1(0.693359375f), x);
+  r = fnma(n, f32_set1(-2.12194440e-4f), r);
+  VecF32 p = f32_set1(1.9875691500e-4f);
+  p = fma(p, r, f32_set1(1.3981999507e-3f));
+  p = fma(p, r, f32_set1(8.3334519073e-3f));
+  p = fma(p, r, f32_set1(4.1665795894e-2f));
+  p = fma(p, r, f32_set1(1.6666665459e-1f));
+  p = fma(p, r, f32_set1(5.0000001201e-1f));
+  p = fma(mul(r, r), p, add(r, f32_set1(1.0f)));
+  return mul(p, exp2_of_integer(n));
+}
+
+inline float exp_scalar(float x) {
+  float lanes[8];
+  f32_store(lanes, exp_lanes(f32_set1(x)));
+  return lanes[0];
+}
+
+inline VecF32 load_part(const float* p, int64_t n) {
+  return n >= 8 ? f32_load(p) : load_tail<LoadF32>(p, n);
+}
+inline void store_part(float* p, VecF32 a, int64_t n) { store_rows(p, a, n < 8 ? n : 8); }
+
+void rms_norm(const float* x, const float* gain, float epsilon, int64_t n, float* out) {
+  VecF32 squares = f32_zero();
+  for (int64_t i = 0; i < n; i += 8) {
+    const VecF32 v = load_part(x + i, n - i);
+    squares = fma(v, v, squares);
+  }
+  const float mean = sum_lanes(squares) / static_cast<float>(n);
+  const VecF32 scale = f32_set1(1.0f / __builtin_sqrtf(mean + epsilon));
+  for (int64_t i = 0; i < n; i += 8) {
+    const VecF32 v = mul(mul(load_part(x + i, n - i), scale), load_part(gain + i, n - i));
+    store_part(out + i, v, n - i);
+  }
+}
+
+void silu_mul(const float* gate, const float* up, int64_t n, float* out) {
+  const VecF32 one = f32_set1(1.0f);
+  for (int64_t i = 0; i < n; i += 8) {
+    const VecF32 g = load_part(gate + i, n - i);
+    const VecF32 sigmoid = div(one, add(one, exp_lanes(sub(f32_zero(), g))));
+    store_part(out + i, mul(mul(g, sigmoid), load_part(up + i, n - i)), n - i);
+  }
+}
+
+void add_to(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += 8) {
+    store_part(x + i, add(load_part(x + i, n - i), load_part(y + i, n - i)), n - i);
+  }
+}
+
+void to_f16(const float* x, uint16_t* out, int64_t n) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) f32_store_f16(out + i, f32_load(x + i));
+  if (i < n) {
+    uint16_t lanes[8];
+    f32_store_f16(lanes, load_tail<LoadF32>(x + i, n - i));
+    for (int64_t k = 0; i + k < n; ++k) out[i + k] = lanes[k];
+  }
+}
+
+void from_f16(const uint16_t* x, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += 8) {
+    store_part(out + i, n - i >= 8 ? f32_load_f16(x + i) : load_tail<LoadF16>(x + i, n - i), n - i);
+  }
+}
+
+// Codes of kCount values with one scale, sums of every kSum of them. Returns the scale.
+template <int kCount, int kSum>
+inline float quantize_block(const float* x, int8_t* codes, int16_t* sums) {
+  VecF32 largest = f32_zero();
+  for (int i = 0; i < kCount; i += 8) largest = max(abs(f32_load(x + i)), largest);
+  const float magnitude = max_lanes(largest);
+  const VecF32 inverse = f32_set1(magnitude > 0.0f ? 127.0f / magnitude : 0.0f);
+  for (int s = 0; s < kCount / kSum; ++s) {
+    int32_t total = 0;
+    for (int i = 0; i < kSum; i += 8) {
+      // The product may exceed 127 by an ulp and still rounds to 127; the clamp is for magnitudes
+      // so small that 127 / magnitude is infinite.
+      VecF32 v = mul(f32_load(x + s * kSum + i), inverse);
+      v = min(max(v, f32_set1(-127.0f)), f32_set1(127.0f));
+      total += store_codes(codes + s * kSum + i, v);
+    }
+    sums[s] = static_cast<int16_t>(total);
+  }
+  return magnitude / 127.0f;
+}
+
+void quantize_column(const float* x, int64_t n, Activation kind, std::byte* column) {
+  const ColumnLayout layout = column_layout(kind, n);
+  auto* codes = reinterpret_cast<int8_t*>(column);
+  auto* scales = reinterpret_cast<float*>(column + layout.scales_offset);
+  auto* sums = reinterpret_cast<int16_t*>(column + layout.sums_offset);
+  if (kind == Activation::kQ8_32) {
+    for (int64_t b = 0; b < n / 32; ++b) {
+      scales[b] = quantize_block<32, 32>(x + 32 * b, codes + 32 * b, sums + b);
+    }
+  } else {
+    for (int64_t b = 0; b < n / 256; ++b) {
+      scales[b] = quantize_block<256, 16>(x + 256 * b, codes + 256 * b, sums + 16 * b);
+    }
+  }
+}
+
+uint64_t read_probe(const void* data, int64_t n) {
+  const auto* p = static_cast<const std::byte*>(data);
+  VecI32 sums[8];
+  for (int i = 0; i < 8; ++i) sums[i] = i32_zero();
+  for (int64_t k = 0; k + 256 <= n; k += 256) {
+    for (int i = 0; i < 8; ++i) sums[i] = add(sums[i], i32_load(p + k + 32 * i));
+  }
+  for (int i = 1; i < 8; ++i) sums[0] = add(sums[0], sums[i]);
+  uint64_t words[4];
+  i32_store(words, sums[0]);
+  return words[0] ^ words[1] ^ words[2] ^ words[3];
+}
+
+uint64_t int8_probe(int64_t rounds) {
+  alignas(32) int8_t bytes[32 * 9];
+  for (int i = 0; i < 32 * 9; ++i) bytes[i] = static_cast<int8_t>(i & 15);
+  const VecI8 a = i8_load(bytes + 256);
+  VecI32 sums[8];
+  for (int i = 0; i < 8; ++i) sums[i] = i32_zero();
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (int i = 0; i < 8; ++i) {
+      sums[i] = add(sums[i], dot_pairs(dot_u8(i8_load(bytes + 32 * i), a), i16_set1(1)));
+    }
+    __asm__ volatile("" ::: "memory");  // the loads must happen every round
+  }
+  for (int i = 1; i < 8; ++i) sums[0] = add(sums[0], sums[i]);
+  uint64_t words[4];
+  i32_store(words, sums[0]);
+  return words[0] ^ words[1] ^ words[2] ^ words[3];
+}

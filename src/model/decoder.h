@@ -1,0 +1,83 @@
+// The forward pass: batch first. A step takes tokens of any number of sequences, each with its
+// position, and says for which the logits are wanted. Results do not depend on how tokens were
+// grouped into steps.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "model/kv_cache.h"
+#include "model/model.h"
+#include "ops/layers.h"
+
+namespace nibble {
+
+struct BatchToken {
+  int32_t token;
+  int32_t position;  // absolute, reserved in the KV cache
+  int32_t sequence;
+  bool want_logits;
+};
+
+// Sees the float input of each linear layer: x [n_tokens, n].
+using LinearHook = std::function<void(TensorRole role, int64_t layer, const float* x,
+                                      int64_t n_tokens, int64_t n)>;
+
+class Decoder {
+ public:
+  struct Options {
+    int64_t max_batch = 512;  // tokens per step
+    ActivationMode activations = ActivationMode::kQuantized;
+    const KernelTable* kernels = nullptr;  // null: the active table
+  };
+  // The model and the pool must outlive the decoder. Allocates everything the steps will need.
+  static Result<std::unique_ptr<Decoder>> create(const Model& model, ThreadPool& pool,
+                                                 const Options& options);
+
+  int64_t max_batch() const { return max_batch_; }
+  const Model& model() const { return model_; }
+  // Bytes of buffers a decoder with these options holds.
+  static int64_t buffer_bytes(const ModelConfig& config, int64_t max_row_len,
+                              const Options& options, int n_threads);
+
+  // One step; batch.size() <= max_batch. Of one sequence, tokens stand in ascending positions.
+  // logits: [number of tokens that want them, vocab_size], in batch order.
+  void forward(std::span<const BatchToken> batch, KvCache& cache, float* logits);
+
+  // The same in pieces, over hidden states that the caller keeps: [n_tokens, d_model].
+  void embed(std::span<const BatchToken> batch, float* hidden);
+  void run_layer(int64_t layer, std::span<const BatchToken> batch, KvCache& cache, float* hidden);
+  void head(std::span<const BatchToken> batch, const float* hidden, float* logits);
+
+  // Called on every linear layer's input until replaced; empty: none.
+  void set_hook(LinearHook hook) { hook_ = std::move(hook); }
+
+ private:
+  // Neighbouring tokens of one sequence, attended together.
+  struct Run {
+    int32_t first, count;
+  };
+  static constexpr int32_t kRunTokens = 16;
+
+  explicit Decoder(const Model& model) : model_(model) {}
+  Status allocate(ThreadPool& pool, const Options& options);
+  void call_hook(TensorRole role, int64_t layer, const float* x, int64_t n_tokens, int64_t n);
+  int64_t split_into_runs(std::span<const BatchToken> batch);
+  void attention(int64_t layer, std::span<const BatchToken> batch, const KvCache& cache);
+  void attend(const Run& run, int64_t kv_head, int64_t layer, std::span<const BatchToken> batch,
+              const KvCache& cache, int thread);
+
+  const Model& model_;
+  int64_t max_batch_ = 0;
+  Workspace workspace_;
+  Rope rope_;
+  LinearHook hook_;
+  Buffer hidden_, normed_, q_, k_, v_, attended_, projected_, gate_, up_;
+  Buffer positions_, runs_;
+  Buffer attention_scratch_;  // per thread
+  int64_t attention_scratch_floats_ = 0;
+};
+
+}  // namespace nibble

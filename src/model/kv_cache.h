@@ -1,0 +1,83 @@
+// Keys and values of past positions, paged: blocks of 128 positions that sequences own through
+// tables and may share. Memory is reserved at construction and touched as positions come.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "formats/format.h"
+#include "kernels/kernels.h"
+#include "model/config.h"
+
+namespace nibble {
+
+class KvCache {
+ public:
+  static constexpr int64_t kBlockPositions = kSegmentPositions;
+
+  struct Options {
+    int64_t n_ctx = 0;                    // positions per sequence
+    int64_t n_sequences = 1;              // each may be full at the same time
+    FormatId key_type = FormatId::F16;    // F32 or F16
+    FormatId value_type = FormatId::F16;  // F32 or F16
+  };
+  static Result<KvCache> create(const ModelConfig& config, const Options& options);
+  // Bytes that `n_positions` of one sequence occupy (whole blocks).
+  static int64_t size_bytes(const ModelConfig& config, const Options& options, int64_t n_positions);
+
+  int64_t n_ctx() const { return n_ctx_; }
+
+  // Makes positions [0, n) of the sequence writable; a block shared with another is copied first.
+  // False when n > n_ctx or no block is free. Allocates no memory.
+  bool reserve(int32_t sequence, int64_t n_positions);
+  // Forgets positions >= n.
+  void truncate(int32_t sequence, int64_t n_positions);
+  // Lets `to` start with the first n positions of `from` (to is emptied first). False as in
+  // reserve().
+  bool share(int32_t from, int32_t to, int64_t n_positions);
+  int64_t n_reserved(int32_t sequence) const {
+    return sequences_[static_cast<size_t>(sequence)].n_positions;
+  }
+
+  // Stores [n_kv_heads, head_dim] floats at a reserved position.
+  void store(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t position,
+             const float* key, const float* value);
+
+  // [128, head_dim] of one KV head in one segment, as floats: in place for F32, else converted to
+  // scratch. n: positions of the segment that matter.
+  const float* keys(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t segment,
+                    int64_t head, int64_t n, float* scratch) const;
+  const float* values(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t segment,
+                      int64_t head, int64_t n, float* scratch) const;
+
+ private:
+  struct Sequence {
+    std::vector<int32_t> blocks;  // capacity set at construction
+    int64_t n_positions = 0;
+  };
+  struct Side {  // keys or values: [n_blocks, n_layers, n_kv_heads, 128, head_dim]
+    const Format* format = nullptr;
+    Buffer data;
+    int64_t head_bytes = 0, block_bytes = 0;
+  };
+
+  int32_t take_block();
+  void release(int32_t block);
+  bool make_private(Sequence& sequence, size_t index);
+  std::byte* head_at(Side& side, int64_t layer, int32_t block, int64_t head) const;
+  void store_side(Side& side, const KernelTable& kernels, int64_t layer, int32_t block, int64_t row,
+                  const float* x) const;
+  const float* load_side(const Side& side, const KernelTable& kernels, int64_t layer,
+                         int32_t sequence, int64_t segment, int64_t head, int64_t n,
+                         float* scratch) const;
+
+  int64_t n_ctx_ = 0, n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0;
+  Side keys_, values_;
+  std::vector<Sequence> sequences_;
+  std::vector<int32_t> free_blocks_;  // a stack
+  std::vector<int32_t> owners_;       // per block
+};
+
+}  // namespace nibble

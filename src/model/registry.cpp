@@ -1,0 +1,79 @@
+#include "model/architecture.h"
+#include "model/families.h"
+
+namespace nibble {
+namespace {
+const Architecture* const kArchitectures[] = {
+    &kArchLlama,
+};
+}  // namespace
+
+const Architecture* find_architecture(std::string_view name) {
+  for (const Architecture* architecture : kArchitectures) {
+    if (architecture->name == name) return architecture;
+  }
+  return nullptr;
+}
+
+std::string known_architectures() {
+  std::string names;
+  for (const Architecture* architecture : kArchitectures) {
+    if (!names.empty()) names += ", ";
+    names += architecture->name;
+  }
+  return names;
+}
+
+int64_t dim_size(const ModelConfig& config, Dim dim) {
+  switch (dim) {
+    case Dim::one:
+      return 1;
+    case Dim::d_model:
+      return config.d_model;
+    case Dim::d_ff:
+      return config.d_ff;
+    case Dim::q_dim:
+      return config.q_dim();
+    case Dim::kv_dim:
+      return config.kv_dim();
+    case Dim::vocab:
+      return config.vocab_size;
+    case Dim::rope_pairs:
+      return config.rope_dims / 2;
+  }
+  return 0;
+}
+
+Result<ModelConfig> read_config(const GgufFile& file, std::string_view where) {
+  const GgufValue* value = file.metadata().find("general.architecture");
+  const auto name = value != nullptr ? value->as_string() : std::nullopt;
+  if (!name) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] general.architecture is missing or no string; is this a "
+                      "model file?",
+                      where);
+  }
+  const Architecture* architecture = find_architecture(*name);
+  if (architecture == nullptr) {
+    return make_error(ErrorKind::kFailure, "[{}] has the architecture '{}'; nibble runs: {}", where,
+                      *name, known_architectures());
+  }
+  ConfigReader reader(file.metadata(), std::string(*name), std::string(where));
+  ASSIGN_OR_RETURN(ModelConfig config, architecture->read_config(reader));
+  config.architecture = *name;
+  // The embedding is the one place where the vocabulary's size cannot lie.
+  const GgufTensor* embedding = file.find_tensor(tensor_name(TensorRole::token_embd));
+  if (embedding == nullptr) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] the tensor {} is missing; the file holds no complete model", where,
+                      tensor_name(TensorRole::token_embd));
+  }
+  config.vocab_size = embedding->n_rows();
+  if (config.vocab_size > (1 << 24)) {
+    return make_error(ErrorKind::kInvalid, "[{}] has {} tokens; at most {} are allowed", where,
+                      config.vocab_size, 1 << 24);
+  }
+  return config;
+}
+
+}  // namespace nibble

@@ -1,0 +1,140 @@
+#include "text/pretokenize.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+
+namespace nibble {
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words split(std::string_view name, std::string_view text) {
+  const PreTokenizerSpec* spec = find_pre_tokenizer(name);
+  if (spec == nullptr) return {"unknown splitter"};
+  const auto splitter = PreTokenizer::create(*spec);
+  if (!splitter) return {splitter.error().message};
+  Words words;
+  for (const std::string_view word : splitter->split(text)) words.emplace_back(word);
+  return words;
+}
+
+TEST(PreTokenizer, EveryRowCompilesAndKeepsEveryByte) {
+  Random random(1);
+  for (const PreTokenizerSpec& spec : all_pre_tokenizers()) {
+    const auto splitter = PreTokenizer::create(spec);
+    ASSERT_TRUE(splitter.ok()) << spec.names[0] << ": " << splitter.error().message;
+    for (int round = 0; round < 200; ++round) {
+      std::string text;
+      for (uint64_t i = 0, n = random.below(60); i < n; ++i) {
+        constexpr std::string_view kAlphabet = "aZ09 \n\t.'$\xc3\xa9\xe4\xbd\xa0\xff";
+        text += kAlphabet[random.below(kAlphabet.size())];
+      }
+      std::string joined;
+      for (const std::string_view word : splitter->split(text)) {
+        EXPECT_FALSE(word.empty());
+        joined += word;
+      }
+      EXPECT_EQ(joined, text) << spec.names[0];
+    }
+  }
+}
+
+TEST(PreTokenizer, NamesAreUniqueAndTheEmptyNameIsDefault) {
+  std::vector<std::string_view> seen;
+  for (const PreTokenizerSpec& spec : all_pre_tokenizers()) {
+    for (const std::string_view name : spec.names) {
+      EXPECT_EQ(std::count(seen.begin(), seen.end(), name), 0) << name;
+      EXPECT_EQ(find_pre_tokenizer(name), &spec);
+      seen.push_back(name);
+    }
+  }
+  EXPECT_EQ(find_pre_tokenizer(""), find_pre_tokenizer("default"));
+  EXPECT_EQ(find_pre_tokenizer("gpt-9"), nullptr);
+}
+
+TEST(PreTokenizer, Gpt2) {
+  EXPECT_EQ(split("gpt-2", "Hello world's 1234!!  x"),
+            (Words{"Hello", " world", "'s", " 1234", "!!", " ", " x"}));
+  EXPECT_EQ(split("gpt-2", "a   \n"), (Words{"a", "   \n"}));
+  EXPECT_EQ(split("gpt-2", "I'LL"), (Words{"I", "'", "LL"}));
+  EXPECT_EQ(split("gpt-2", ""), Words{});
+}
+
+TEST(PreTokenizer, SmolLmTakesDigitsOneByOne) {
+  EXPECT_EQ(split("smollm", "in 1987"), (Words{"in", " ", "1", "9", "8", "7"}));
+  EXPECT_EQ(split("starcoder", "a12"), split("smollm", "a12"));
+}
+
+TEST(PreTokenizer, Llama3) {
+  EXPECT_EQ(split("llama-bpe", "I'LL pay 12345.\n\n  ok"),
+            (Words{"I", "'LL", " pay", " ", "123", "45", ".\n\n", " ", " ok"}));
+  EXPECT_EQ(split("llama-bpe", "(word)"), (Words{"(word", ")"}));
+}
+
+TEST(PreTokenizer, Qwen2TakesDigitsOneByOne) {
+  EXPECT_EQ(split("qwen2", "x 12"), (Words{"x", " ", "1", "2"}));
+}
+
+TEST(PreTokenizer, FalconCutsPunctuationFirstAndDigitsByThree) {
+  EXPECT_EQ(split("falcon", "a,b 12345"), (Words{"a", ",", "b", " ", "123", "45"}));
+}
+
+TEST(PreTokenizer, DefaultCutsNumbersFromTheirSpace) {
+  EXPECT_EQ(split("default", "a 1234"), (Words{"a", " ", "123", "4"}));
+}
+
+TEST(PreTokenizer, DeepSeek3) {
+  EXPECT_EQ(split("deepseek-v3", "abc 12345 \xe4\xbd\xa0\xe5\xa5\xbd"),
+            (Words{"abc", " ", "123", "45", " ", "\xe4\xbd\xa0\xe5\xa5\xbd"}));
+  EXPECT_EQ(split("deepseek-v3", "#tag"), (Words{"#tag"}));
+}
+
+TEST(PreTokenizer, Gpt4oCutsAtCase) {
+  EXPECT_EQ(split("gpt-4o", "camelCase HTTPServer's"), (Words{"camel", "Case", " HTTPServer's"}));
+  EXPECT_EQ(split("tekken", "camelCase x/y"), (Words{"camel", "Case", " x", "/y"}));
+}
+
+TEST(PreTokenizer, WhitespaceIsTheUnicodeProperty) {
+  // U+0085 and U+3000 are white space, U+180E and U+200B are not.
+  EXPECT_EQ(split("gpt-2", "a\u3000\u0085 b"), (Words{"a", "\u3000\u0085", " b"}));
+  EXPECT_EQ(split("gpt-2", "a \u180e"), (Words{"a", " \u180e"}));
+  EXPECT_EQ(with_explicit_whitespace(R"(\\s[\]x]\d)"), R"(\\s[\]x]\d)");
+}
+
+TEST(PreTokenizer, InvalidBytesAreSymbols) {
+  EXPECT_EQ(split("gpt-2",
+                  "ab\xff\xfe"
+                  "cd \xc3"),
+            (Words{"ab", "\xff\xfe", "cd", " \xc3"}));
+  // A real U+FFFD beside an invalid byte: lengths must not be confused.
+  EXPECT_EQ(split("gpt-2", "\ufffd\xff x"), (Words{"\ufffd\xff", " x"}));
+  EXPECT_EQ(split("gpt-2", "\xed\xa0\x80z"), (Words{"\xed\xa0\x80", "z"}));  // a surrogate
+}
+
+TEST(PreTokenizer, AnExpressionFromAFileMayBeWrong) {
+  const PreTokenizerSpec spec{.names = {"x"}, .patterns = {"a("}};
+  const auto splitter = PreTokenizer::create(spec);
+  ASSERT_FALSE(splitter.ok());
+  EXPECT_EQ(splitter.error().kind, ErrorKind::kFailure);
+}
+
+TEST(PreTokenizer, ARunawayExpressionLeavesThePieceWhole) {
+  const PreTokenizerSpec spec{.names = {"x"}, .patterns = {"(a+a+)+b"}};
+  const auto splitter = PreTokenizer::create(spec);
+  ASSERT_TRUE(splitter.ok());
+  const std::string text(2000, 'a');
+  const std::clock_t start = std::clock();
+  const auto words = splitter->split(text);
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 2.0);
+  ASSERT_EQ(words.size(), 1u);
+  EXPECT_EQ(words[0], text);
+}
+
+}  // namespace
+}  // namespace nibble
