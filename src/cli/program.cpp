@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -45,6 +46,16 @@ void add_json_flag(CLI::App& verb, bool& json) {
   verb.add_flag("--json", json, "Print one JSON document on standard output and nothing else");
 }
 
+std::vector<std::string> spelled_out(int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "-ctk") argument = "--cache-type-k";
+    if (argument == "-ctv") argument = "--cache-type-v";
+  }
+  return arguments;
+}
+
 int run_program(int argc, char** argv) {
   set_log_sink(
       [](std::string_view message) { fmt::print(stderr, "nibble: warning: {}\n", message); });
@@ -63,7 +74,9 @@ int run_program(int argc, char** argv) {
   add_bench(app, command);
   add_compare(app, command);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = spelled_out(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them: the last one first
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& success) {  // --help, --version
     app.exit(success);
     return 0;

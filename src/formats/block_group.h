@@ -27,9 +27,9 @@ struct BlockGroup {
   Stored store_below(F4 v) const;
 };
 
-// How weights are made (search_weights) in a row of x: plain squared error without importance for
-// `kPlain`, else w = h * sqrt(sigma2 + x^2) with sigma2 of the row (kRow) or twice that of the
-// block (kBlock).
+// sigma2 of the search weights w = h * sqrt(sigma2 + x^2). kRow: the mean of x^2 over the row, and
+// plain squared error (w = 1) where there is no importance. kBlock: twice the mean over the block,
+// with h = 1 where there is no importance.
 enum class Weighting { kRow, kBlock };
 
 // Calls encode(group, block_index) for every four blocks of a row of n weights.

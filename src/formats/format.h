@@ -45,11 +45,15 @@ struct Format {
   Activation activation;
   bool is_weight;  // false: integers and F64, carried through and never quantized to
 
-  // blocks -> x. n weights, a multiple of block_len. Always there: the reference.
+  // blocks -> x. n weights, a multiple of block_len. Always there: the reference. Blocks of
+  // block_len 1 may lie at any address, all others at an even one.
   void (*decode)(const void* blocks, float* x, int64_t n);
 
   // x -> blocks, minimising the weighted squared error (formats/scale_search.h). importance: n
-  // non-negative factors (mean squared activation per column) or null for none. x finite.
+  // non-negative factors (mean squared activation per column) or null for none. x finite; what
+  // comes out is finite too, scales out of the range of f16 are clamped to its largest number.
+  // With importance a call takes one whole row (its mean square enters the weights of the 32-wide
+  // formats); without, blocks do not depend on each other and n may be any part of a row.
   // Null when the format cannot be written. Deterministic: same bytes on every machine.
   void (*encode)(const float* x, const float* importance, void* blocks, int64_t n);
 
@@ -69,7 +73,8 @@ const Format* find_format(uint32_t wire_id);
 // By name in any case ("q4_k"), or null.
 const Format* find_format(std::string_view name);
 
-// How many scales (or minima) among these blocks are NaN or infinite. n: weights.
+// How many scales (or minima) among these blocks are NaN or infinite. n: weights. 0 for formats
+// without blocks, whose numbers have no scale.
 int64_t count_bad_scales(const Format& format, const void* blocks, int64_t n);
 
 }  // namespace nibble

@@ -144,16 +144,16 @@ TensorRole class_of(std::string_view name) {
 }  // namespace
 
 TensorIdentity identify_tensor(std::string_view gguf_name) {
-  // A class first: "blk.0.ffn_gate_inp.weight" is a router although it begins like a gate.
-  const TensorRole general = class_of(gguf_name);
-  TensorIdentity identity{general, match(gguf_name, "blk.{i}.*").value_or(-1)};
+  TensorIdentity identity{class_of(gguf_name), match(gguf_name, "blk.{i}.*").value_or(-1)};
+  // A router begins like a gate and a bias is called like its weight: those stay what they are.
+  if (identity.role == TensorRole::precise || identity.role == TensorRole::bias) return identity;
+  const bool is_norm = identity.role == TensorRole::norm;
   for (const auto& [role, pattern] : kNames) {
-    if (!match(gguf_name, pattern)) continue;
-    // The norms of the table are norms by class, too; nothing else of a class is in the table.
-    const bool fits =
-        general == TensorRole::other || (general == TensorRole::norm && !pattern.ends_with('*'));
-    if (fits) identity.role = role;
-    break;
+    if (is_norm && pattern.ends_with('*')) continue;  // "ffn_gate_norm" is no gate
+    if (match(gguf_name, pattern)) {
+      identity.role = role;
+      break;
+    }
   }
   return identity;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
-#include <string>
 
 namespace nibble {
 namespace {
@@ -106,18 +105,24 @@ bool contains(LayerSet set, int layer, int n_layers) {
 
 std::span<const Recipe> all_recipes() { return kRecipes; }
 
+std::string recipe_names() {
+  std::string names;
+  for (const Recipe& recipe : kRecipes) {
+    names += names.empty() ? "" : ", ";
+    names += recipe.name;
+  }
+  return names;
+}
+
 Result<const Recipe*> find_recipe(std::string_view name) {
   for (const Alias& alias : kAliases) {
     if (same_name(name, alias.name)) name = alias.means;
   }
-  std::string known;
   for (const Recipe& recipe : kRecipes) {
     if (same_name(name, recipe.name)) return &recipe;
-    known += known.empty() ? "" : ", ";
-    known += recipe.name;
   }
   return make_error(ErrorKind::kFailure, "[quantize] unknown type '{}'; known types are {}", name,
-                    known);
+                    recipe_names());
 }
 
 FormatId choose_format(const Recipe& recipe, const ModelFacts& facts,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,6 +50,9 @@ struct Recipe {
 
 // All recipes, best quality first.
 std::span<const Recipe> all_recipes();
+
+// "F32, F16, ...": the names of all recipes, as messages and help texts list them.
+std::string recipe_names();
 
 // By name in any case; Q4_K and Q5_K mean their _M. kFailure: unknown name (the message lists all).
 Result<const Recipe*> find_recipe(std::string_view name);

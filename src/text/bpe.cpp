@@ -225,7 +225,8 @@ class BpeTokenizer final : public Tokenizer {
         return;
       }
     }
-    auto& [symbols, heap] = scratch;
+    std::vector<Symbol>& symbols = scratch.symbols;
+    std::vector<uint64_t>& heap = scratch.heap;
     symbols.clear();
     const auto n = static_cast<int32_t>(word.size());
     for (int32_t i = 0; i < n; ++i) {

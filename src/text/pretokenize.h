@@ -4,6 +4,8 @@
 // left: its matches become pieces, and so does what lies between them; nothing is dropped. A piece
 // is matched as if it were the whole text (look-ahead ends at its edge). Source of the names: the
 // values of tokenizer.ggml.pre in GGUF files; of the expressions: the tokenizer.json of the models.
+// Character classes are those of PCRE2's Unicode version (10.42: Unicode 14); what was assigned
+// later counts as a symbol.
 #pragma once
 
 #include <memory>

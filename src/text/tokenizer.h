@@ -36,7 +36,7 @@ struct VocabularyData {
 
 struct EncodeOptions {
   bool add_special = true;     // BOS and EOS where the model asks for them
-  bool parse_special = false;  // special tokens spelled in the text become those tokens
+  bool parse_special = false;  // control tokens spelled in the text become those tokens
 };
 
 class Tokenizer {
@@ -47,8 +47,10 @@ class Tokenizer {
   static Result<std::unique_ptr<Tokenizer>> create(VocabularyData data);
   virtual ~Tokenizer() = default;
 
-  // Any bytes are allowed. Never fails: what no token covers falls back to byte tokens or
-  // `unknown`.
+  // Any bytes are allowed; never fails. A byte without a token becomes its byte token (<0xHH>) or a
+  // real unknown token; where the vocabulary has neither (SmolLM2: 0x04 and 20 others) it is
+  // dropped, as the models' own tokenizers do. User-defined tokens are found in the text even
+  // without parse_special; control tokens never come out of plain text. Any number of threads.
   virtual std::vector<int32_t> encode(std::string_view text,
                                       const EncodeOptions& options) const = 0;
   // Bytes of one token; control tokens give "" unless with_special. Ids outside the vocabulary give

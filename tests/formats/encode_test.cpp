@@ -29,20 +29,18 @@ double energy(const std::vector<float>& x) {
 // of every format (docs/FORMATS.md has the same figures).
 TEST(Encode, RelativeErrorOnGaussianRowsStaysWithinTheRecordedBound) {
   const std::map<FormatId, double> bounds = {
-      {FormatId::F32, 0},       {FormatId::F16, 0.000215}, {FormatId::BF16, 0.00172},
-      {FormatId::Q4_0, 0.0815}, {FormatId::Q4_1, 0.0698},  {FormatId::Q5_0, 0.0404},
-      {FormatId::Q5_1, 0.0338}, {FormatId::Q8_0, 0.00495}, {FormatId::Q4_K, 0.0703},
-      {FormatId::Q5_K, 0.0345}, {FormatId::Q6_K, 0.01675}, {FormatId::IQ4_NL, 0.0741},
+      {FormatId::F32, 0},        {FormatId::F16, 0.0002076}, {FormatId::BF16, 0.00167},
+      {FormatId::Q4_0, 0.08011}, {FormatId::Q4_1, 0.06903},  {FormatId::Q5_0, 0.03959},
+      {FormatId::Q5_1, 0.03337}, {FormatId::Q8_0, 0.00486},  {FormatId::Q4_K, 0.06946},
+      {FormatId::Q5_K, 0.03402}, {FormatId::Q6_K, 0.0164},   {FormatId::IQ4_NL, 0.07336},
   };
   const auto x = make_rows(0, 64, 1536);
   for (const Format* format : writable_formats()) {
     const auto y = decode(*format, encode(*format, x, nullptr, 1536));
     const double error = std::sqrt(squared_error(x, y) / energy(x));
- std::printf("ERR %s %.6f\n", std::string(format->name).c_str(), error);
     ASSERT_TRUE(bounds.contains(format->id)) << format->name;
     EXPECT_LE(error, bounds.at(format->id)) << format->name;
-    EXPECT_GE(error, bounds.at(format->id) * 0.98) << format->name << ": record the better bound";
-    RecordProperty(std::string(format->name), std::to_string(error));
+    EXPECT_GE(error, bounds.at(format->id) * 0.99) << format->name << ": record the better bound";
   }
 }
 
@@ -232,7 +230,18 @@ TEST(Encode, DegenerateImportanceIsHarmless) {
 // The same bytes from every compiler, optimisation level and ISA.
 TEST(Encode, BytesAreTheSameEverywhere) {
   const std::map<FormatId, std::string> expected = {
-#include "tests/formats/encoded_sha256.inc"
+      {FormatId::F32, "f6064ee503c2774c9321981d4b37113c54d041f46d1ff454a6e9628ff10dfb8d"},
+      {FormatId::F16, "a1ae308b644c721cdb6228a103a71f361a4d2c6a211af480210d83befa875f74"},
+      {FormatId::Q4_0, "37f9ca08ba5aa0c2436d35ef311aaf2078e2ee94fc31f6830d29d5d154ad61db"},
+      {FormatId::Q4_1, "f757a640e496db0e7b79caa7f8894f7e60023964d6d697d3fa57270c9dc56834"},
+      {FormatId::Q5_0, "be7fde6d264d78924ce806fcab223fe917b2e37f3559228741cb2e6a4199c424"},
+      {FormatId::Q5_1, "39f4c7103deba984ad12aac3983a548548230a2f85e9b409dfe065f299273ac1"},
+      {FormatId::Q8_0, "1b3e411cd985bbeb24231eede39e193509f448bdcb804620261a3740d7ab0b20"},
+      {FormatId::Q4_K, "9b8ecfdf0b912e3469ba44a5be66ce6eba4d90a71116f66535d37030e89971ad"},
+      {FormatId::Q5_K, "620c23fa26d2ba4080998e65ef96c9c542863d0f12d99026ce81892f02f165e9"},
+      {FormatId::Q6_K, "cb7d2d1e57c6943703b8b618d83b946f7d8afc059b5e4ff0499587dd7a1bb718"},
+      {FormatId::IQ4_NL, "508d912b3c1ddb656339783ebece497590b6e46f6c30488969ee88a819983fe1"},
+      {FormatId::BF16, "8ca0ad46a47edf6c0faa1e96b805dbc5c275767646f96aa23309cb78728e5b95"},
   };
   std::vector<float> importance(kRowLen);
   Random random(11);

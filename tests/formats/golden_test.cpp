@@ -121,7 +121,7 @@ TEST(FormatGolden, EncodeErrorIsNoLargerThanTheOtherEncoders) {
       const double error = testing::squared_error(rows, decoded);
       // The sums were made in another order.
       EXPECT_LE(error, section.errors[static_cast<size_t>(kind)] * (1 + 1e-12))
-          << section.format->name << " rows " << kind; std::printf("%s %d %.17g %.17g\n", std::string(section.format->name).c_str(), kind, error, section.errors[kind]);
+          << section.format->name << " rows " << kind;
       ++compared;
     }
   }
