@@ -87,31 +87,27 @@ std::vector<int32_t> raw_prompt(const Tokenizer& tokenizer, std::string_view tex
   return tokens;
 }
 
-bool MessageReader::push(std::string_view line, std::string& message) {
+std::optional<ChatInput> MessageReader::push(std::string_view line) {
   if (!open_) {
-    if (!line.starts_with(kQuotes)) {
-      message.assign(line);
-      return true;
-    }
+    if (!line.starts_with(kQuotes)) return ChatInput{std::string(line), false};
     open_ = true;
     line.remove_prefix(kQuotes.size());
-    if (line.empty()) return false;
+    if (line.empty()) return std::nullopt;
   }
   const std::string_view content = line.substr(0, line.find_last_not_of(" \t\r") + 1);
-  const bool last = content.ends_with(kQuotes);
-  text_ += last ? content.substr(0, content.size() - kQuotes.size()) : line;
-  if (!last) {
-    text_ += '\n';
-    return false;
+  if (!content.ends_with(kQuotes)) {
+    text_.append(line) += '\n';
+    return std::nullopt;
   }
-  message = close();
-  if (message.ends_with('\n')) message.pop_back();  // """ on a line of its own
-  return true;
+  text_ += content.substr(0, content.size() - kQuotes.size());
+  return close();
 }
 
-std::string MessageReader::close() {
+ChatInput MessageReader::close() {
   open_ = false;
-  return std::exchange(text_, {});
+  ChatInput input{std::exchange(text_, {}), true};
+  if (input.text.ends_with('\n')) input.text.pop_back();  // """ on a line of its own
+  return input;
 }
 
 ChatCommand parse_chat_command(std::string_view line) {

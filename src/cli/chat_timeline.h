@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,14 +52,18 @@ std::vector<int32_t> raw_prompt(const Tokenizer& tokenizer, std::string_view tex
 
 // Lines -> messages: a line is a message, unless it begins with """; then everything up to a line
 // that ends with """ is one.
+struct ChatInput {
+  std::string text;
+  bool quoted = false;  // came in """, so it is no command whatever it begins with
+};
 class MessageReader {
  public:
-  // Whether `line` completed a message, which is then in `message`.
-  bool push(std::string_view line, std::string& message);
+  // The message that `line` completed, if it did.
+  std::optional<ChatInput> push(std::string_view line);
   // Whether a """ is open.
   bool open() const { return open_; }
-  // Forgets what is open and returns it.
-  std::string close();
+  // Closes it and returns what it holds.
+  ChatInput close();
 
  private:
   bool open_ = false;

@@ -41,7 +41,7 @@ class Chat {
  private:
   // Each of these says whether the conversation goes on, or why it ended.
   Result<bool> on_interrupt(const std::string& typed);
-  Result<bool> on_message(const std::string& message);
+  Result<bool> on_input(const ChatInput& input);
   Result<bool> on_command(const ChatCommand& command);
   Result<bool> answer(const std::string& message);
   void say_context_is_full() const;
@@ -66,19 +66,19 @@ Status Chat::run() {
   for (;;) {
     // A pipe keeps an early Ctrl-C; at a prompt the next one is a first one again.
     if (interactive_) clear_interrupt();
-    std::string line, message;
+    std::string line;
     const ReadOutcome outcome = lines->read(reader_.open() ? "... " : ">>> ", line);
     Result<bool> goes_on = true;
     if (outcome == ReadOutcome::kInterrupted) {
       goes_on = on_interrupt(line);
     } else if (outcome == ReadOutcome::kLine) {
-      if (reader_.push(line, message)) goes_on = on_message(message);
+      if (const auto input = reader_.push(line)) goes_on = on_input(*input);
     } else {
       if (interactive_) say("\n");
       goes_on = false;
       // A """ that the end of a pipe closes.
       if (!interactive_ && reader_.open()) {
-        const auto last = on_message(reader_.close());
+        const auto last = on_input(reader_.close());
         if (!last.ok()) return last.error();
       }
     }
@@ -98,11 +98,11 @@ Result<bool> Chat::on_interrupt(const std::string& typed) {
   return true;
 }
 
-Result<bool> Chat::on_message(const std::string& message) {
-  const ChatCommand command = parse_chat_command(message);
+Result<bool> Chat::on_input(const ChatInput& input) {
+  const ChatCommand command = input.quoted ? ChatCommand{} : parse_chat_command(input.text);
   if (!command.word.empty()) return on_command(command);
-  if (message.find_first_not_of(" \t\r\n") == std::string::npos) return true;
-  return answer(message);
+  if (input.text.find_first_not_of(" \t\r\n") == std::string::npos) return true;
+  return answer(input.text);
 }
 
 Result<bool> Chat::on_command(const ChatCommand& command) {
@@ -141,7 +141,8 @@ Result<bool> Chat::answer(const std::string& message) {
   const auto stats = generate(
       engine_, session_, timeline_.tokens(), sampler_, options_.generate,
       [this](std::string_view text) { output_.write(text); }, &interrupted());
-  output_.end_line(!interactive_);
+  // A pipe gets a line per answer; Ctrl-C left its ^C on the line.
+  output_.end_line(!interactive_ || interrupted());
   RETURN_IF_ERROR(output_.status());
   if (!stats.ok()) return stats.error();
   last_ = *stats;

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -89,7 +90,7 @@ TEST(OutputFile, AppearsCompleteOrNotAtAll) {
     ASSERT_TRUE(file.ok());
     ASSERT_TRUE(file->write_at(0, bytes_of("half")).ok());
     EXPECT_FALSE(fs::exists(path));
-    EXPECT_EQ(file->temporary_path(), path.string() + ".tmp." + std::to_string(getpid()));
+    EXPECT_EQ(file->temporary_path(), fmt::format("{}.tmp.{}", path.string(), getpid()));
     EXPECT_TRUE(fs::exists(file->temporary_path()));
   }
   EXPECT_EQ(test::count_entries(folder), 0u) << "given up: nothing stays";

@@ -1,5 +1,6 @@
 // The hostile files of the catalogue, row by row (G1 to G15, G19), and what is read from good ones.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -315,7 +316,7 @@ TEST(GgufReader, G14TypeIds) {
   }
   for (const uint32_t type : {4u, 5u, 31u, 1000u, ~0u}) {
     ASSERT_EQ(find_format(type), nullptr);
-    expect_invalid(one_tensor({256}, type, 1024), "type id " + std::to_string(type),
+    expect_invalid(one_tensor({256}, type, 1024), fmt::format("type id {}", type),
                    ErrorKind::kFailure);
   }
   expect_invalid(GgufBytes().header(0, 1).entry<uint8_t>("k", 7, 2), "2 as a bool");
@@ -369,7 +370,7 @@ TEST(GgufReader, G19OnlyRegularFiles) {
   const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string name = "/tmp/nibble-test-" + std::to_string(getpid()) + ".socket";
+  const std::string name = fmt::format("/tmp/nibble-test-{}.socket", getpid());
   name.copy(address.sun_path, sizeof(address.sun_path) - 1);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
     EXPECT_EQ(kind_of(name), ErrorKind::kUsage);
@@ -407,9 +408,9 @@ TEST(GgufReader, ManyTensorsCostNoQuadraticTime) {
     for (uint64_t i = 0; i < n; ++i) {
       // 7919 has no factor in common with 10^6: all differ, in no order.
       name.replace(4, 6, std::to_string(1000000 + i * 7919 % 1000000), 1, 6);
-      file.tensor(name, {1}, kF32, 32 * i);
+      file.string(name).number(1u).number(int64_t{1}).number(kF32).number(32 * i);
     }
-    return file.pad().data(32 * n);
+    return file.pad().raw(std::string(32 * n, 'x'));
   };
   const GgufBytes bytes = with_tensors(kMaxTensors);
   test::reset_allocation_probe();
@@ -428,7 +429,7 @@ TEST(GgufReader, ManyMetadataEntriesCostNoQuadraticTime) {
   GgufBytes bytes;
   bytes.header(0, kMaxMetadataEntries);
   for (uint64_t i = 0; i < kMaxMetadataEntries; ++i) {
-    bytes.entry<uint8_t>("some.long.common.prefix." + std::to_string(i), 0, 1);
+    bytes.entry<uint8_t>(fmt::format("some.long.common.prefix.{}", i), 0, 1);
   }
   test::reset_allocation_probe();
   const auto start = std::chrono::steady_clock::now();

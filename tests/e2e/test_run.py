@@ -24,9 +24,8 @@ class RunTest(TestCase):
         texts = [self.complete("-n", str(n), "--temp", "0") for n in (1, 2, 5, 12)]
         self.assertTrue(any(texts))
         for shorter, longer in zip(texts, texts[1:]):
-            # A character cut at the end may be held back or shown as it is.
-            self.assertTrue(longer.startswith(shorter.decode("utf-8", "ignore").encode()),
-                            (shorter, longer))
+            # Byte for byte: a character that -n cut is written as far as it goes.
+            self.assertTrue(longer.startswith(shorter), (shorter, longer))
 
     def test_threads_do_not_change_the_answer(self):
         texts = {self.complete("-n", "40", "--temp", "0", "-t", str(t)) for t in (1, 2, 3, 4)}

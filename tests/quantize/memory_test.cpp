@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "quantize/pipeline.h"
-#include "tests/quantize/tiny_model.h"
+#include "tests/support/tiny_model.h"
 
 namespace nibble {
 namespace {

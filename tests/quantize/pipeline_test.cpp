@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "tests/quantize/tiny_model.h"
+#include "tests/support/tiny_model.h"
 
 namespace nibble {
 namespace {

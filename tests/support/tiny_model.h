@@ -21,7 +21,7 @@ class ScratchFolder {
   ScratchFolder() {
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     path_ = std::filesystem::path(NIBBLE_TEST_SCRATCH) /
-            fmt::format("quantize-{}-{}", test->name(), getpid());
+            fmt::format("{}-{}", test->name(), getpid());
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }

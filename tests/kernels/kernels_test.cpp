@@ -1,0 +1,422 @@
+// Every ISA against the portable reference and against plain arithmetic.
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/half.h"
+#include "base/random.h"
+#include "formats/blocks.h"
+
+namespace nibble {
+namespace {
+
+constexpr FormatId kQuantized[] = {FormatId::Q4_0, FormatId::Q4_1, FormatId::Q5_0,
+                                   FormatId::Q5_1, FormatId::Q8_0, FormatId::Q4_K,
+                                   FormatId::Q5_K, FormatId::Q6_K, FormatId::IQ4_NL};
+
+std::vector<const KernelTable*> tables() {
+  std::vector<const KernelTable*> result;
+  for (const char* name : {"portable", "avx2"}) {
+    if (const KernelTable* table = kernels::find(name)) result.push_back(table);
+  }
+  return result;
+}
+
+// Random blocks whose float scales are all 1 (f16 bits 0x3c00): results are then the integer parts.
+template <typename Block>
+void set_unit_scales(std::vector<std::byte>& bytes) {
+  auto* blocks = reinterpret_cast<Block*>(bytes.data());
+  for (size_t b = 0; b < bytes.size() / sizeof(Block); ++b) {
+    blocks[b].d = 0x3c00;
+    if constexpr (requires { blocks[b].m; }) blocks[b].m = 0x3c00;
+    if constexpr (requires { blocks[b].dmin; }) blocks[b].dmin = 0x3c00;
+  }
+}
+
+void set_unit_scales(FormatId id, std::vector<std::byte>& bytes) {
+  switch (id) {
+    case FormatId::Q4_0:
+      return set_unit_scales<BlockQ4_0>(bytes);
+    case FormatId::Q4_1:
+      return set_unit_scales<BlockQ4_1>(bytes);
+    case FormatId::Q5_0:
+      return set_unit_scales<BlockQ5_0>(bytes);
+    case FormatId::Q5_1:
+      return set_unit_scales<BlockQ5_1>(bytes);
+    case FormatId::Q8_0:
+      return set_unit_scales<BlockQ8_0>(bytes);
+    case FormatId::Q4_K:
+      return set_unit_scales<BlockQ4_K>(bytes);
+    case FormatId::Q5_K:
+      return set_unit_scales<BlockQ5_K>(bytes);
+    case FormatId::Q6_K:
+      return set_unit_scales<BlockQ6_K>(bytes);
+    case FormatId::IQ4_NL:
+      return set_unit_scales<BlockIQ4_NL>(bytes);
+    default:
+      FAIL();
+  }
+}
+
+std::vector<std::byte> random_rows(const Format& format, int64_t n_rows, int64_t row_len,
+                                   Random& random) {
+  std::vector<std::byte> bytes(format.size_bytes(row_len) * static_cast<size_t>(n_rows));
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
+  return bytes;
+}
+
+struct Columns {
+  Buffer data;
+  int64_t column_bytes;
+};
+
+Columns quantized_columns(const KernelTable& table, const Format& format,
+                          const std::vector<float>& x, int64_t n, int64_t row_len) {
+  Columns columns{{}, column_layout(format.activation, row_len).column_bytes};
+  columns.data = Buffer::allocate(static_cast<size_t>(columns.column_bytes * n)).take();
+  for (int64_t c = 0; c < n; ++c) {
+    table.quantize_column(x.data() + c * row_len, row_len, format.activation,
+                          columns.data.data() + c * columns.column_bytes);
+  }
+  return columns;
+}
+
+std::vector<float> multiply(const KernelTable& table, const Format& format,
+                            const std::vector<std::byte>& weights, int64_t n_rows, int64_t row_len,
+                            const Columns& columns, int64_t n_columns) {
+  Buffer scratch = Buffer::allocate(static_cast<size_t>(kernels::scratch_bytes(row_len))).take();
+  std::vector<float> out(static_cast<size_t>(n_rows * n_columns), -1.0f);
+  MatmulArgs args;
+  args.weights = weights.data();
+  args.row_bytes = static_cast<int64_t>(format.size_bytes(row_len));
+  args.row_len = row_len;
+  args.n_rows = n_rows;
+  args.columns = columns.data.data();
+  args.column_bytes = columns.column_bytes;
+  args.n_columns = n_columns;
+  args.out = out.data();
+  args.out_stride = n_rows;
+  args.scratch = scratch.data();
+  table.matmul[static_cast<uint32_t>(format.id)](args);
+  return out;
+}
+
+// Integer activations whose largest magnitude is 127 in every block: they are their own codes,
+// scale 1.
+std::vector<float> integer_activations(int64_t n, Random& random) {
+  std::vector<float> x(static_cast<size_t>(n));
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = i % 32 == 5 ? 127.0f : static_cast<float>(static_cast<int64_t>(random.below(255)) - 127);
+  }
+  return x;
+}
+
+class IntegerParts : public ::testing::TestWithParam<FormatId> {};
+
+TEST_P(IntegerParts, EqualPlainArithmeticOnEveryIsaAndPath) {
+  const Format& format = format_of(GetParam());
+  const int64_t row_len = 512, n_rows = 19, n_columns = 9;
+  Random random(11);
+  std::vector<std::byte> weights = random_rows(format, n_rows, row_len, random);
+  set_unit_scales(GetParam(), weights);
+  const std::vector<float> x = integer_activations(row_len * n_columns, random);
+  std::vector<float> decoded(static_cast<size_t>(n_rows * row_len));
+  format.decode(weights.data(), decoded.data(), n_rows * row_len);
+  for (const KernelTable* table : tables()) {
+    const Columns columns = quantized_columns(*table, format, x, n_columns, row_len);
+    // One block at a time, so that no float rounding can hide: every partial sum is below 2^24...
+    // or exact.
+    for (const int64_t n : {int64_t{1}, int64_t{3}, n_columns}) {
+      const std::vector<float> out = multiply(*table, format, weights, n_rows, row_len, columns, n);
+      for (int64_t c = 0; c < n; ++c) {
+        for (int64_t r = 0; r < n_rows; ++r) {
+          double sum = 0, size = 0;
+          for (int64_t k = 0; k < row_len; ++k) {
+            const double product =
+                static_cast<double>(decoded[static_cast<size_t>(r * row_len + k)]) *
+                static_cast<double>(x[static_cast<size_t>(c * row_len + k)]);
+            sum += product;
+            size += std::abs(product);
+          }
+          // Exact while the terms stay below 2^24; K-quants' largest may round once per block.
+          const double tolerance = size < 16777216.0 ? 0.0 : size * 1e-7;
+          ASSERT_NEAR(static_cast<double>(out[static_cast<size_t>(c * n_rows + r)]), sum, tolerance)
+              << table->name << " " << format.name << " row " << r << " column " << c << " of "
+              << n;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(IntegerParts, AreTheSameBitsOnEveryIsa) {
+  const Format& format = format_of(GetParam());
+  const int64_t row_len = 768, n_rows = 24, n_columns = 6;
+  Random random(12);
+  std::vector<std::byte> weights = random_rows(format, n_rows, row_len, random);
+  set_unit_scales(GetParam(), weights);
+  const std::vector<float> x = integer_activations(row_len * n_columns, random);
+  const KernelTable& portable = *kernels::find("portable");
+  const Columns columns = quantized_columns(portable, format, x, n_columns, row_len);
+  const auto expected = multiply(portable, format, weights, n_rows, row_len, columns, n_columns);
+  for (const KernelTable* table : tables()) {
+    // With scale 1 a multiply-add adds integers below 2^53 in float32: fused or not, it rounds the
+    // same sum.
+    EXPECT_EQ(multiply(*table, format, weights, n_rows, row_len, columns, n_columns), expected)
+        << table->name;
+    for (int64_t c = 0; c < n_columns; ++c) {  // decode path, column by column
+      Columns one{{}, columns.column_bytes};
+      one.data = Buffer::allocate(static_cast<size_t>(columns.column_bytes)).take();
+      std::copy_n(columns.data.data() + c * columns.column_bytes, columns.column_bytes,
+                  one.data.data());
+      const auto single = multiply(*table, format, weights, n_rows, row_len, one, 1);
+      EXPECT_TRUE(std::equal(single.begin(), single.end(), expected.begin() + c * n_rows))
+          << table->name;
+    }
+  }
+}
+
+TEST_P(IntegerParts, DecodeAndTilePathsGiveTheSameBitsOnRealScales) {
+  const Format& format = format_of(GetParam());
+  const int64_t row_len = 1024, n_rows = 13, n_columns = 7;
+  Random random(13);
+  std::vector<float> values(static_cast<size_t>(n_rows * row_len)),
+      x(static_cast<size_t>(n_columns * row_len));
+  for (float& v : values) v = static_cast<float>(random.normal() * 0.03);
+  for (float& v : x) v = static_cast<float>(random.normal() * 2);
+  std::vector<std::byte> weights(format.size_bytes(row_len) * static_cast<size_t>(n_rows));
+  format.encode(values.data(), nullptr, weights.data(), n_rows * row_len);
+  std::vector<float> decoded(values.size());
+  format.decode(weights.data(), decoded.data(), n_rows * row_len);
+  for (const KernelTable* table : tables()) {
+    const Columns columns = quantized_columns(*table, format, x, n_columns, row_len);
+    const auto tiled = multiply(*table, format, weights, n_rows, row_len, columns, n_columns);
+    const auto few = multiply(*table, format, weights, n_rows, row_len, columns, 3);
+    EXPECT_TRUE(std::equal(few.begin(), few.end(), tiled.begin()))
+        << table->name << " " << format.name;
+    for (size_t i = 0; i < tiled.size();
+         ++i) {  // and they are right, within the 8-bit activations' error
+      const size_t r = i % static_cast<size_t>(n_rows), c = i / static_cast<size_t>(n_rows);
+      double sum = 0, squares = 0;
+      for (size_t k = 0; k < static_cast<size_t>(row_len); ++k) {
+        const double product = static_cast<double>(decoded[r * static_cast<size_t>(row_len) + k]) *
+                               static_cast<double>(x[c * static_cast<size_t>(row_len) + k]);
+        sum += product;
+        squares += product * product;
+      }
+      ASSERT_NEAR(static_cast<double>(tiled[i]), sum, 0.1 * std::sqrt(squares))
+          << table->name << " " << format.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, IntegerParts, ::testing::ValuesIn(kQuantized),
+                         [](const auto& param) {
+                           return std::string(format_of(param.param).name);
+                         });
+
+TEST(QuantizeColumn, SameBytesOnEveryIsaTiesToEvenWithin127) {
+  Random random(3);
+  for (const Activation kind : {Activation::kQ8_32, Activation::kQ8_256}) {
+    std::vector<float> x(1024);
+    for (float& v : x) v = static_cast<float>(random.normal());
+    for (size_t i = 0; i < 256; ++i)
+      x[i] = static_cast<float>(static_cast<int>(i) - 128) * 0.5f;  // ties
+    x[255] = 127.0f;
+    for (size_t i = 256; i < 512; ++i) x[i] = 0.0f;
+    x[512] = 1e-42f;  // a subnormal block
+    for (size_t i = 513; i < 768; ++i) x[i] = 0.0f;
+    const ColumnLayout layout = column_layout(kind, 1024);
+    std::vector<std::byte> expected(static_cast<size_t>(layout.column_bytes));
+    kernels::find("portable")->quantize_column(x.data(), 1024, kind, expected.data());
+    for (const KernelTable* table : tables()) {
+      std::vector<std::byte> column(expected.size());
+      table->quantize_column(x.data(), 1024, kind, column.data());
+      EXPECT_EQ(column, expected) << table->name;
+    }
+    const auto* codes = reinterpret_cast<const int8_t*>(expected.data());
+    for (size_t i = 0; i < 1024; ++i) EXPECT_GE(codes[i], -127);
+    if (kind == Activation::kQ8_256) {
+      EXPECT_EQ(codes[255], 127);
+      for (size_t i = 1; i < 255; ++i) {
+        EXPECT_EQ(codes[i], static_cast<int8_t>(std::nearbyint(x[i])))
+            << x[i];  // default mode: ties to even
+      }
+    }
+  }
+}
+
+TEST(FloatKernels, OneColumnAndManyGiveTheSameBitsForOddShapes) {
+  Random random(5);
+  for (const FormatId id : {FormatId::F32, FormatId::F16, FormatId::BF16}) {
+    const Format& format = format_of(id);
+    for (const int64_t row_len : {int64_t{1}, int64_t{13}, int64_t{200}, int64_t{2600}}) {
+      const int64_t n_rows = 21, n_columns = 7;
+      std::vector<float> values(static_cast<size_t>(n_rows * row_len)),
+          x(static_cast<size_t>(n_columns * row_len));
+      for (float& v : values) v = static_cast<float>(random.normal());
+      for (float& v : x) v = static_cast<float>(random.normal());
+      std::vector<std::byte> weights(format.size_bytes(row_len) * static_cast<size_t>(n_rows));
+      format.encode(values.data(), nullptr, weights.data(), n_rows * row_len);
+      format.decode(weights.data(), values.data(), n_rows * row_len);
+      Columns columns{{}, column_layout(Activation::kFloat, row_len).column_bytes};
+      columns.data = Buffer::allocate(static_cast<size_t>(columns.column_bytes * n_columns)).take();
+      for (int64_t c = 0; c < n_columns; ++c) {
+        std::copy_n(x.data() + c * row_len, row_len,
+                    reinterpret_cast<float*>(columns.data.data() + c * columns.column_bytes));
+      }
+      for (const KernelTable* table : tables()) {
+        const auto many = multiply(*table, format, weights, n_rows, row_len, columns, n_columns);
+        const auto one = multiply(*table, format, weights, n_rows, row_len, columns, 1);
+        EXPECT_TRUE(std::equal(one.begin(), one.end(), many.begin()))
+            << table->name << " " << row_len;
+        for (size_t i = 0; i < many.size(); ++i) {
+          const size_t r = i % static_cast<size_t>(n_rows), c = i / static_cast<size_t>(n_rows);
+          double sum = 0, size = 0;
+          for (size_t k = 0; k < static_cast<size_t>(row_len); ++k) {
+            const double product =
+                static_cast<double>(values[r * static_cast<size_t>(row_len) + k]) *
+                static_cast<double>(x[c * static_cast<size_t>(row_len) + k]);
+            sum += product;
+            size += std::abs(product);
+          }
+          ASSERT_NEAR(static_cast<double>(many[i]), sum, 1e-6 * size)
+              << table->name << " " << format.name;
+        }
+      }
+    }
+  }
+}
+
+TEST(VectorKernels, NormsAndActivationsEqualPlainArithmetic) {
+  Random random(6);
+  for (const KernelTable* table : tables()) {
+    for (const int64_t n : {int64_t{3}, int64_t{8}, int64_t{100}}) {
+      std::vector<float> x(static_cast<size_t>(n)), gain(x.size()), up(x.size()), out(x.size());
+      double squares = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = static_cast<float>(random.normal() * 3);
+        gain[i] = static_cast<float>(random.normal());
+        up[i] = static_cast<float>(random.normal());
+        squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+      }
+      table->rms_norm(x.data(), gain.data(), 1e-5f, n, out.data());
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double expected = static_cast<double>(x[i]) /
+                                std::sqrt(squares / static_cast<double>(n) + 1e-5) *
+                                static_cast<double>(gain[i]);
+        EXPECT_NEAR(static_cast<double>(out[i]), expected, 1e-5) << table->name;
+      }
+      x[0] = -100.0f;
+      x[1] = 100.0f;
+      table->silu_mul(x.data(), up.data(), n, out.data());
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double v = static_cast<double>(x[i]);
+        const double expected = v / (1 + std::exp(-v)) * static_cast<double>(up[i]);
+        EXPECT_NEAR(static_cast<double>(out[i]), expected, 1e-5 * std::max(1.0, std::abs(expected)))
+            << table->name;
+      }
+    }
+    for (uint32_t h = 0; h < 65536; h += 8) {
+      uint16_t bits[8];
+      float values[8];
+      for (uint32_t i = 0; i < 8; ++i) bits[i] = static_cast<uint16_t>(h + i);
+      table->from_f16(bits, values, 8);
+      uint16_t back[8];
+      table->to_f16(values, back, 8);
+      for (uint32_t i = 0; i < 8; ++i) {
+        const float expected = f16_to_f32(bits[i]);
+        if (std::isnan(expected)) {
+          EXPECT_TRUE(std::isnan(values[i])) << table->name << " " << bits[i];
+        } else {
+          EXPECT_EQ(values[i], expected) << table->name << " " << bits[i];
+          EXPECT_EQ(back[i], bits[i]) << table->name;
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, EqualsPlainSoftmaxOverSegments) {
+  const int64_t head_dim = 72, n_positions = 300, n_queries = 5;
+  Random random(8);
+  std::vector<float> keys(static_cast<size_t>(384 * head_dim)), values(keys.size()),
+      queries(n_queries * head_dim);
+  for (auto* v : {&keys, &values, &queries}) {
+    for (float& f : *v) f = static_cast<float>(random.normal());
+  }
+  for (const KernelTable* table : tables()) {
+    std::vector<float> state(n_queries * (head_dim + 2), 0.0f), scores(8 * 128);
+    for (size_t q = 0; q < n_queries; ++q) state[q * (head_dim + 2)] = -3.0e38f;
+    AttentionArgs args;
+    args.queries = queries.data();
+    args.query_stride = head_dim;
+    args.n_queries = n_queries;
+    args.head_dim = head_dim;
+    args.scale = 0.3f;
+    args.state = state.data();
+    args.scores = scores.data();
+    for (int64_t begin = 0; begin < n_positions; begin += 128) {
+      int32_t visible[n_queries];
+      for (int64_t q = 0; q < n_queries; ++q) {  // query q sees n_positions - q
+        visible[q] = static_cast<int32_t>(
+            std::min<int64_t>(128, std::max<int64_t>(0, n_positions - q - begin)));
+      }
+      args.n_visible = visible;
+      args.keys = keys.data() + begin * head_dim;
+      args.values = values.data() + begin * head_dim;
+      table->attention_segment(args);
+    }
+    for (int64_t q = 0; q < n_queries; ++q) {
+      std::vector<float> out(head_dim);
+      table->attention_finish(state.data() + q * (head_dim + 2), head_dim, out.data());
+      std::vector<double> weights;
+      double total = 0;
+      for (int64_t p = 0; p < n_positions - q; ++p) {
+        double score = 0;
+        for (int64_t d = 0; d < head_dim; ++d) {
+          score += static_cast<double>(queries[static_cast<size_t>(q * head_dim + d)]) *
+                   static_cast<double>(keys[static_cast<size_t>(p * head_dim + d)]);
+        }
+        weights.push_back(std::exp(0.3 * score));
+        total += weights.back();
+      }
+      for (int64_t d = 0; d < head_dim; ++d) {
+        double expected = 0;
+        for (size_t p = 0; p < weights.size(); ++p) {
+          expected += weights[p] / total *
+                      static_cast<double>(values[p * head_dim + static_cast<size_t>(d)]);
+        }
+        EXPECT_NEAR(static_cast<double>(out[static_cast<size_t>(d)]), expected, 1e-5)
+            << table->name;
+      }
+    }
+  }
+}
+
+TEST(Dispatch, TheEnvironmentForcesTheTable) {
+  // The choice is made once per process: each value gets a process of its own.
+  const auto name_under = [](const char* value) {
+    EXPECT_EXIT(
+        {
+          setenv("NIBBLE_ISA", value, 1);
+          std::fprintf(stderr, "table=%s error=%s", kernels::active().name, kernels::isa_error());
+          std::exit(0);
+        },
+        ::testing::ExitedWithCode(0),
+        std::string(value) == "portable"
+            ? "table=portable error=$"
+            : "error=.*'" + std::string(value) + "' is not an instruction set");
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  name_under("portable");
+  name_under("sse9");
+}
+
+}  // namespace
+}  // namespace nibble
