@@ -2,6 +2,7 @@
 
 #include <histedit.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 #include <limits>
 
 #include "cli/interrupt.h"
@@ -25,6 +27,22 @@ void use_utf8_locale() {
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+// read(2) of standard input (iostreams go on after a signal): -1 also when an interrupt was asked
+// for. The wait is cut in slices: a signal that falls between the look at the flag and the wait, or
+// that another thread took, does not end poll().
+ssize_t read_input(char* bytes, size_t n_bytes) {
+  constexpr int kSliceMs = 100;
+  pollfd input = {STDIN_FILENO, POLLIN, 0};
+  while (!interrupted()) {
+    const int ready = poll(&input, 1, kSliceMs);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    if (ready < 0) break;
+    const ssize_t n = ::read(STDIN_FILENO, bytes, n_bytes);
+    if (n >= 0 || (errno != EINTR && errno != EAGAIN)) return n;
+  }
+  return -1;
+}
+
 class EditedLines final : public LineSource {
  public:
   explicit EditedLines(std::filesystem::path file) : file_(std::move(file)) {
@@ -38,6 +56,7 @@ class EditedLines final : public LineSource {
     history(history_, &event, H_SETUNIQUE, 1);  // a line given twice in a row is kept once
     if (!file_.empty()) history(history_, &event, H_LOAD, file_.c_str());
     el_set(edit_, EL_CLIENTDATA, this);
+    el_set(edit_, EL_GETCFN, &EditedLines::read_character);
     el_set(edit_, EL_PROMPT, &EditedLines::prompt);
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_HIST, history, history_);
@@ -58,9 +77,7 @@ class EditedLines final : public LineSource {
     const char* typed = el_gets(edit_, &count);
     if (typed == nullptr || count <= 0) {
       if (!interrupted()) return ReadOutcome::kEnd;
-      const LineInfo* begun = el_line(edit_);
-      line.assign(begun->buffer, begun->lastchar);
-      el_reset(edit_);
+      line = begun_;
       return ReadOutcome::kInterrupted;
     }
     line.assign(typed, static_cast<size_t>(count));
@@ -70,10 +87,28 @@ class EditedLines final : public LineSource {
   }
 
  private:
-  static char* prompt(EditLine* edit) {
-    void* self = nullptr;
-    el_get(edit, EL_CLIENTDATA, &self);
-    return static_cast<EditedLines*>(self)->prompt_.data();
+  static EditedLines* self(EditLine* edit) {
+    void* data = nullptr;
+    el_get(edit, EL_CLIENTDATA, &data);
+    return static_cast<EditedLines*>(data);
+  }
+  static char* prompt(EditLine* edit) { return self(edit)->prompt_.data(); }
+
+  // In place of libedit's own, which goes on reading after a signal.
+  static int read_character(EditLine* edit, wchar_t* character) {
+    std::mbstate_t state = {};
+    for (;;) {
+      char byte = 0;
+      const ssize_t n = read_input(&byte, 1);
+      if (n <= 0) {
+        const LineInfo* line = el_line(edit);  // el_gets() forgets it on the way out
+        self(edit)->begun_.assign(line->buffer, line->lastchar);
+        return static_cast<int>(n);
+      }
+      const size_t length = std::mbrtowc(character, &byte, 1, &state);
+      if (length <= 1) return 1;
+      if (length == static_cast<size_t>(-1)) state = {};  // no text: taken as not typed
+    }
   }
 
   // Saved line by line, so that it survives a window that is closed.
@@ -90,11 +125,9 @@ class EditedLines final : public LineSource {
   std::filesystem::path file_;
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
-  std::string prompt_;
+  std::string prompt_, begun_;
 };
 
-// read(2) and not iostreams: those try again after a signal, and Ctrl-C would wait for the next
-// line.
 class PipedLines final : public LineSource {
  public:
   ReadOutcome read(const std::string&, std::string& line) override {
@@ -106,10 +139,9 @@ class PipedLines final : public LineSource {
         return ReadOutcome::kLine;
       }
       searched_ = buffer_.size();
-      if (interrupted()) return ReadOutcome::kInterrupted;
       char bytes[4096];
-      const ssize_t n = ::read(STDIN_FILENO, bytes, sizeof(bytes));
-      if (n < 0 && errno == EINTR) continue;
+      const ssize_t n = read_input(bytes, sizeof(bytes));
+      if (interrupted()) return ReadOutcome::kInterrupted;
       if (n <= 0) break;
       buffer_.append(bytes, static_cast<size_t>(n));
     }

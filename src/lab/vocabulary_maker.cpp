@@ -9,13 +9,10 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/random.h"
 #include "text/byte_level.h"
 
 namespace nibble::lab {
 namespace {
-
-constexpr size_t kMaxWordBytes = 16;
 
 using Spellings = std::unordered_set<std::string>;
 
@@ -81,8 +78,9 @@ Status cut(VocabularyData& data, size_t size) {
 void pad(VocabularyData& data, size_t size) {
   const Spellings taken(data.tokens.begin(), data.tokens.end());
   while (data.tokens.size() < size) {
-    std::string spelling = fmt::format("<|pad_{}|>", data.tokens.size());
-    while (taken.contains(spelling)) spelling.insert(spelling.size() - 2, "_");
+    const size_t id = data.tokens.size();
+    std::string spelling = fmt::format("<|pad_{}|>", id);
+    while (taken.contains(spelling)) spelling = fmt::format("<{}>", spelling);
     data.tokens.push_back(std::move(spelling));
     data.types.push_back(TokenType::kUnused);
   }
@@ -101,25 +99,19 @@ VocabularyData generate_vocabulary(int64_t size) {
   data.bos = 0;
   data.eos = data.eot = 2;
   data.padding = 2;
-  std::vector<std::string> heads, tails;  // words with and without a space before them; without
   for (int byte = 0; byte < 256; ++byte) {
-    std::string spelling = byte_level_spelling(std::string(1, static_cast<char>(byte)));
-    const bool is_letter = byte >= 'a' && byte <= 'z';
-    if (is_letter) tails.push_back(spelling);
-    if (is_letter || byte == ' ') heads.push_back(spelling);
-    data.tokens.push_back(std::move(spelling));
+    data.tokens.push_back(byte_level_spelling(std::string(1, static_cast<char>(byte))));
   }
-  Spellings taken(data.tokens.begin(), data.tokens.end());
-  Random random(1);
-  while (data.tokens.size() < n) {
-    const std::string left = heads[random.below(heads.size())];
-    const std::string right = tails[random.below(tails.size())];
-    std::string word = left + right;
-    if (word.size() > kMaxWordBytes || !taken.insert(word).second) continue;
-    data.merges.push_back(left + " " + right);
-    heads.push_back(word);
-    if (bytes_of_spelling(word)->front() != ' ') tails.push_back(word);
-    data.tokens.push_back(std::move(word));
+  // Breadth first over all words: each word but the last letter is an earlier token, and no word is
+  // made twice.
+  std::vector<std::string> words = {byte_level_spelling(" ")};
+  for (char letter = 'a'; letter <= 'z'; ++letter) words.emplace_back(1, letter);
+  for (size_t i = 0; data.tokens.size() < n; ++i) {
+    for (char letter = 'a'; letter <= 'z' && data.tokens.size() < n; ++letter) {
+      data.merges.push_back(fmt::format("{} {}", words[i], letter));
+      data.tokens.push_back(fmt::format("{}{}", words[i], letter));
+      words.push_back(data.tokens.back());
+    }
   }
   data.types.resize(n, TokenType::kNormal);
   return data;
