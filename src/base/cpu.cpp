@@ -20,11 +20,9 @@ namespace {
 int cgroup_cpus() {
   constexpr int kUnlimited = 1 << 20;
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  std::string quota_text;
-  double period = 0;
-  if (v2 >> quota_text >> period) {
-    if (quota_text == "max" || period <= 0) return kUnlimited;
-    return std::max(1, static_cast<int>(std::ceil(std::stod(quota_text) / period)));
+  double v2_quota = 0, v2_period = 0;
+  if (v2 >> v2_quota >> v2_period && v2_quota > 0 && v2_period > 0) {  // "max" reads as no number
+    return std::max(1, static_cast<int>(std::ceil(v2_quota / v2_period)));
   }
   std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
   std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
@@ -40,8 +38,8 @@ int cgroup_cpus() {
 CpuFeatures cpu_features() {
   CpuFeatures features;
 #if defined(__x86_64__)
-  // clang 14 knows no "f16c" for __builtin_cpu_supports: CPUID leaf 1, ECX bit 29. The builtin for AVX2
-  // also asks whether the operating system saves the registers.
+  // clang 14 knows no "f16c" for __builtin_cpu_supports: CPUID leaf 1, ECX bit 29. The builtin for
+  // AVX2 also asks whether the operating system saves the registers.
   __builtin_cpu_init();
   unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
   const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;

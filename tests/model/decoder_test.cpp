@@ -8,7 +8,7 @@
 
 #include "base/hash.h"
 #include "tests/model/allocation_count.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/runnable_model.h"
 
 namespace nibble {
 namespace {
@@ -20,16 +20,8 @@ std::filesystem::path write_tiny(const testing::ScratchFolder& folder, FormatId 
   testing::TinyShape shape;
   shape.format = format;
   shape.vocab_size = kVocab;
-  testing::TinyModel model = testing::make_model(shape);
-  model.metadata.set("llama.context_length", GgufValue::of_uint32(1024));
-  model.metadata.set("llama.feed_forward_length", GgufValue::of_uint32(512));
-  model.metadata.set("llama.attention.layer_norm_rms_epsilon", GgufValue::of_float32(1e-5f));
-  for (testing::TinyTensor& tensor : model.tensors) {
-    if (tensor.dims.size() > 1) continue;
-    for (int64_t i = 0; i < tensor.dims[0]; ++i) tensor.floats()[i] += 1.0f;  // gains about 1
-  }
   const std::filesystem::path path = folder / "tiny.gguf";
-  testing::write_model(model, path);
+  testing::write_model(testing::make_runnable_model(shape), path);
   return path;
 }
 

@@ -20,8 +20,8 @@ class ScratchFolder {
  public:
   ScratchFolder() {
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::path(NIBBLE_TEST_SCRATCH) /
-            fmt::format("{}-{}", test->name(), getpid());
+    path_ =
+        std::filesystem::path(NIBBLE_TEST_SCRATCH) / fmt::format("{}-{}", test->name(), getpid());
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
