@@ -12,18 +12,20 @@ order and may part from it somewhere.
 """
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# With its title a document just fills one window of 512 tokens.
-N_TOKENS = 480
+# Of one document, its title included: it fills one window of 512 tokens.
+N_TOKENS = 512
+ENOUGH_TOKENS = 500
 # The penalty keeps so small a model from going round in circles, which would be too easy a test.
-SAMPLING = ["--temp", "0.8", "--repeat-penalty", "1.15", "--repeat-last-n", "256"]
+SAMPLING = ["--temp", "0.8", "--repeat-penalty", "1.05", "--repeat-last-n", "256"]
 CACHE = ["--cache-type-k", "f32", "--cache-type-v", "f32"]
-MIN_CHARACTERS = 1000
+MAX_ROUNDS = 20
 # As src/evaluate/documents.cpp recognises one; no other line may look like it.
 TITLE_LINE = re.compile(r" = (?!=).* =[ \r]*")
 
@@ -53,25 +55,36 @@ DOCUMENTS = [
 ]
 
 
-def continue_text(options, prompt, seed):
-    """What the model writes behind `prompt`."""
-    command = [options.nibble, "run", options.model, "--raw", "-p", prompt, "-n", str(N_TOKENS),
-               "--seed", str(seed), *SAMPLING, *CACHE]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+def call(options, *arguments, stdin=b""):
+    """Standard output of nibble; ends the program where it fails."""
+    done = subprocess.run([options.nibble, *arguments], input=stdin, capture_output=True,
+                          check=False)
     if done.returncode != 0:
         sys.exit(f"make_demo_text: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode(errors="ignore")  # the last character may be cut in two
+    return done.stdout
+
+
+def count_tokens(options, text):
+    return len(json.loads(call(options, "tokenize", options.model, "--json", "--no-special",
+                               stdin=text.encode())))
 
 
 def make_document(options, title, opening, seed):
-    """One document with its title line; ends the program where the text cannot be used."""
+    """One document with its title line. Where the model ends its text early, a new paragraph
+    begins and it goes on, with the next seed."""
     text = f" = {title} = \n\n{opening}"
-    text = text + continue_text(options, text, seed)
-    text = text.rstrip() + "\n\n"
-    if len(text) < MIN_CHARACTERS:
-        sys.exit(f"make_demo_text: '{title}' ended early with seed {seed}; give it another")
+    for part in range(MAX_ROUNDS):
+        n_left = N_TOKENS - count_tokens(options, text)
+        if n_left <= N_TOKENS - ENOUGH_TOKENS:
+            break
+        more = call(options, "run", options.model, "--raw", "-p", text, "-n", str(n_left),
+                    "--seed", str(100 * seed + part), *SAMPLING, *CACHE)
+        # The last character may be cut in two.
+        text = (text + more.decode(errors="ignore")).rstrip() + "\n\n"
+    else:
+        sys.exit(f"make_demo_text: '{title}' does not get long enough; change its seed")
     if any(TITLE_LINE.fullmatch(line) for line in text.split("\n")[1:]):
-        sys.exit(f"make_demo_text: '{title}' holds a title line with seed {seed}; give it another")
+        sys.exit(f"make_demo_text: '{title}' holds a second title line; change its seed")
     return text
 
 

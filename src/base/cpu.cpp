@@ -19,17 +19,14 @@ namespace {
 // Whole CPUs that the cgroup quota allows (v2 cpu.max, then v1), or a large number without a quota.
 int cgroup_cpus() {
   constexpr int kUnlimited = 1 << 20;
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  double v2_quota = 0, v2_period = 0;
-  if (v2 >> v2_quota >> v2_period && v2_quota > 0 && v2_period > 0) {  // "max" reads as no number
-    return std::max(1, static_cast<int>(std::ceil(v2_quota / v2_period)));
+  double quota = 0, period = 0;
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");  // "max 100000" without a quota: no number
+  if (!(v2 >> quota >> period)) {
+    std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (!(quota_file >> quota && period_file >> period)) return kUnlimited;
   }
-  std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double quota = -1;
-  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0) {
-    return std::max(1, static_cast<int>(std::ceil(quota / period)));
-  }
+  if (quota > 0 && period > 0) return std::max(1, static_cast<int>(std::ceil(quota / period)));
   return kUnlimited;
 }
 
