@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "container/printable.h"
 #include "engine/engine.h"
 
 namespace nibble {
@@ -75,6 +76,14 @@ int run_program(int argc, char** argv) {
   add_compare(app, command);
   try {
     std::vector<std::string> arguments = spelled_out(argc, argv);
+    // Of a verb that it does not know CLI11 would only say that one is required.
+    const auto is_named = [&](CLI::App* verb) { return verb->check_name(arguments[0]); };
+    if (!arguments.empty() && !arguments[0].starts_with('-') &&
+        app.get_subcommands(is_named).empty()) {
+      print_error(fmt::format("[command line] there is no verb {}; see nibble --help",
+                              printable(arguments[0])));
+      return static_cast<int>(ErrorKind::kUsage);
+    }
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them: the last one first
     app.parse(std::move(arguments));
   } catch (const CLI::Success& success) {  // --help, --version

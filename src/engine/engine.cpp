@@ -54,7 +54,16 @@ class EngineImpl final : public Engine {
   std::vector<int32_t> free_sequences_;
 };
 
-// [path] of what a model needs against what there is.
+Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufFile& file,
+                                                  const std::filesystem::path& path) {
+  auto vocabulary = read_vocabulary(file.metadata());
+  auto tokenizer = vocabulary.ok() ? Tokenizer::create(vocabulary.take())
+                                   : Result<std::unique_ptr<Tokenizer>>(vocabulary.error());
+  if (tokenizer.ok()) return tokenizer;
+  return make_error(tokenizer.error().kind, "[{}] {}", path.string(), tokenizer.error().message);
+}
+
+// What a model needs against what there is.
 Status check_memory(const std::filesystem::path& path, const Model& model,
                     const KvCache::Options& cache, const Decoder::Options& decoder, int n_threads) {
   // In floating point: hyperparameters are bounded one by one, their product is not.
@@ -79,14 +88,7 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(model_, Model::load(path, pool_));
   const ModelConfig& c = model_->config();
-  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(model_->file().metadata()));
-  if (static_cast<int64_t>(vocabulary.tokens.size()) > c.vocab_size) {
-    return make_error(ErrorKind::kInvalid,
-                      "[{}] the vocabulary has {} tokens, the embedding {} rows; the file "
-                      "is contradictory",
-                      path.string(), vocabulary.tokens.size(), c.vocab_size);
-  }
-  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::create(std::move(vocabulary)));
+  ASSIGN_OR_RETURN(tokenizer_, make_tokenizer(model_->file(), path));
 
   KvCache::Options cache;
   cache.n_ctx = options.n_ctx > 0 ? options.n_ctx : std::min(c.n_ctx_train, kDefaultContext);
@@ -206,8 +208,7 @@ const char* isa_error() { return kernels::isa_error(); }
 
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
   ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
-  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(file.metadata()));
-  return Tokenizer::create(std::move(vocabulary));
+  return make_tokenizer(file, path);
 }
 
 std::vector<MemoryNeed> memory_needs(const std::filesystem::path& path) {

@@ -39,16 +39,18 @@ inline VecI32 block_dot(const Block& block, const int8_t* a, const int16_t* sums
   if constexpr (!U::kScaled) {
     return dot_pairs(dot_codes<U>(U::codes(block, 0), i8_load(a)), i16_set1(1));
   } else {
-    alignas(32) int16_t scales[16], minima[16];
-    U::scales_and_minima(block, scales, minima);
+    alignas(32) int16_t scales[16];
+    const VecI16 minima = U::scales_and_minima(block, scales);
     VecI32 total = i32_zero();
     for (int i = 0; i < Block::kLen / 32; ++i) {
       const VecI16 products = dot_codes<U>(U::codes(block, i), i8_load(a + 32 * i));
-      const VecI16 scale =
-          U::kSub == 32 ? i16_set1(scales[i]) : i16_pair(scales[2 * i], scales[2 * i + 1]);
-      total = add(total, dot_pairs(products, scale));
+      if constexpr (U::kSub == 32) {
+        total = add(total, dot_pairs(products, i16_set1(scales[i])));
+      } else {
+        total = add(total, dot_pairs(products, i16_pair(scales[2 * i], scales[2 * i + 1])));
+      }
     }
-    *minimum_dot = dot_pairs(i16_load(minima), i16_load(sums));
+    *minimum_dot = dot_pairs(minima, i16_load(sums));
     return total;
   }
 }

@@ -2,15 +2,16 @@
 // the ISA.
 
 using VecF32 = __m256;
-struct VecI32 {
-  __m256i v;
-};
-struct VecI16 {
-  __m256i v;
-};
-struct VecI8 {
-  __m256i v;
-};
+// Compiler vectors, not structs around __m256i: g++ 12 stores such structs to the stack for
+// nothing.
+typedef int32_t VecI32 __attribute__((vector_size(32)));
+typedef int16_t VecI16 __attribute__((vector_size(32)));
+typedef int8_t VecI8 __attribute__((vector_size(32)));
+
+template <typename Vec>
+inline __m256i bits(Vec a) {
+  return (__m256i)a;
+}
 
 inline __m256i load_bits(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
@@ -66,41 +67,57 @@ inline VecF32 round_even(VecF32 a) {
 
 // ---- integers -----------------------------------------------------------------------------------
 
-inline VecI32 i32_zero() { return {_mm256_setzero_si256()}; }
-inline VecI32 i32_set1(int32_t x) { return {_mm256_set1_epi32(x)}; }
-inline VecI32 i32_load(const void* p) { return {load_bits(p)}; }
-inline void i32_store(void* p, VecI32 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a.v); }
-inline VecI32 add(VecI32 a, VecI32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
-inline VecI32 sub(VecI32 a, VecI32 b) { return {_mm256_sub_epi32(a.v, b.v)}; }
-inline VecI32 times32(VecI32 a) { return {_mm256_slli_epi32(a.v, 5)}; }
-inline VecF32 to_float(VecI32 a) { return _mm256_cvtepi32_ps(a.v); }
+inline VecI32 i32_zero() { return (VecI32)(_mm256_setzero_si256()); }
+inline VecI32 i32_set1(int32_t x) { return (VecI32)(_mm256_set1_epi32(x)); }
+inline VecI32 i32_load(const void* p) { return (VecI32)(load_bits(p)); }
+inline void i32_store(void* p, VecI32 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
+inline VecI32 add(VecI32 a, VecI32 b) { return (VecI32)(_mm256_add_epi32(bits(a), bits(b))); }
+inline VecI32 sub(VecI32 a, VecI32 b) { return (VecI32)(_mm256_sub_epi32(bits(a), bits(b))); }
+inline VecI32 times32(VecI32 a) { return (VecI32)(_mm256_slli_epi32(bits(a), 5)); }
+inline VecF32 to_float(VecI32 a) { return _mm256_cvtepi32_ps(bits(a)); }
 
-inline VecI16 i16_zero() { return {_mm256_setzero_si256()}; }
-inline VecI16 i16_set1(int16_t x) { return {_mm256_set1_epi16(x)}; }
-inline VecI16 i16_load(const void* p) { return {load_bits(p)}; }
+inline VecI16 i16_zero() { return (VecI16)(_mm256_setzero_si256()); }
+inline VecI16 i16_set1(int16_t x) { return (VecI16)(_mm256_set1_epi16(x)); }
+inline VecI16 i16_load(const void* p) { return (VecI16)(load_bits(p)); }
 inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {
-  return {_mm256_set_m128i(_mm_set1_epi16(high_half), _mm_set1_epi16(low_half))};
+  return (VecI16)(_mm256_set_m128i(_mm_set1_epi16(high_half), _mm_set1_epi16(low_half)));
 }
-inline VecI16 add(VecI16 a, VecI16 b) { return {_mm256_add_epi16(a.v, b.v)}; }
-inline VecI32 dot_pairs(VecI16 a, VecI16 b) { return {_mm256_madd_epi16(a.v, b.v)}; }
+inline void i16_store(void* p, VecI16 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
+inline void i16_widen8(const uint8_t p[8], int16_t out[8]) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(bytes));
+}
+inline VecI16 i16_widen8_twice(const uint8_t p[8]) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return (VecI16)(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(bytes, bytes)));
+}
+inline VecI16 i16_widen16(const int8_t p[16]) {
+  return (VecI16)(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline VecI16 add(VecI16 a, VecI16 b) { return (VecI16)(_mm256_add_epi16(bits(a), bits(b))); }
+inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
+  return (VecI32)(_mm256_madd_epi16(bits(a), bits(b)));
+}
 
-inline VecI8 i8_load(const void* p) { return {load_bits(p)}; }
+inline VecI8 i8_load(const void* p) { return (VecI8)(load_bits(p)); }
 inline VecI8 i8_broadcast4(const void* p) {
   int32_t word;
   __builtin_memcpy(&word, p, 4);
-  return {_mm256_set1_epi32(word)};
+  return (VecI8)(_mm256_set1_epi32(word));
 }
-inline VecI32 as_i32(VecI8 a) { return {a.v}; }
-inline VecI16 i16_broadcast2(const void* p) { return {i8_broadcast4(p).v}; }
-inline VecI8 low_nibbles(VecI8 a) { return {_mm256_and_si256(a.v, _mm256_set1_epi8(15))}; }
+inline VecI32 as_i32(VecI8 a) { return (VecI32)(bits(a)); }
+inline VecI16 i16_broadcast2(const void* p) { return (VecI16)i8_broadcast4(p); }
+inline VecI8 low_nibbles(VecI8 a) {
+  return (VecI8)(_mm256_and_si256(bits(a), _mm256_set1_epi8(15)));
+}
 inline VecI8 high_nibbles(VecI8 a) {
-  return {_mm256_and_si256(_mm256_srli_epi16(a.v, 4), _mm256_set1_epi8(15))};
+  return (VecI8)(_mm256_and_si256(_mm256_srli_epi16(bits(a), 4), _mm256_set1_epi8(15)));
 }
 inline VecI8 expand_nibbles(const uint8_t* p) {
   const __m256i both =
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   const __m256i shifted = _mm256_srlv_epi64(both, _mm256_set_epi64x(4, 4, 0, 0));
-  return {_mm256_and_si256(shifted, _mm256_set1_epi8(15))};
+  return (VecI8)(_mm256_and_si256(shifted, _mm256_set1_epi8(15)));
 }
 inline VecI8 expand_bits_to_16(const uint8_t* p) {
   int32_t word;
@@ -110,39 +127,42 @@ inline VecI8 expand_bits_to_16(const uint8_t* p) {
       _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0));
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
-  return {_mm256_and_si256(set, _mm256_set1_epi8(16))};
+  return (VecI8)(_mm256_and_si256(set, _mm256_set1_epi8(16)));
 }
 template <int kShift, int kMask>
 inline VecI8 bits_to_high(VecI8 a) {
   // 16-bit shifts: bits of a neighbour that slip in are masked away.
-  const __m256i moved = kShift >= 4 ? _mm256_srli_epi16(a.v, kShift >= 4 ? kShift - 4 : 0)
-                                    : _mm256_slli_epi16(a.v, kShift < 4 ? 4 - kShift : 0);
-  return {_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask << 4)))};
+  const __m256i moved = kShift >= 4 ? _mm256_srli_epi16(bits(a), kShift >= 4 ? kShift - 4 : 0)
+                                    : _mm256_slli_epi16(bits(a), kShift < 4 ? 4 - kShift : 0);
+  return (VecI8)(_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask << 4))));
 }
-inline VecI8 either(VecI8 a, VecI8 b) { return {_mm256_or_si256(a.v, b.v)}; }
+inline VecI8 either(VecI8 a, VecI8 b) { return (VecI8)(_mm256_or_si256(bits(a), bits(b))); }
 inline VecI8 lookup16(const int8_t table[16], VecI8 codes) {
   const __m256i both =
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
-  return {_mm256_shuffle_epi8(both, codes.v)};
+  return (VecI8)(_mm256_shuffle_epi8(both, bits(codes)));
 }
-inline VecI16 dot_u8(VecI8 u, VecI8 s) { return {_mm256_maddubs_epi16(u.v, s.v)}; }
+inline VecI16 dot_u8(VecI8 u, VecI8 s) { return (VecI16)(_mm256_maddubs_epi16(bits(u), bits(s))); }
 inline VecI16 dot_i8(VecI8 a, VecI8 s) {
   // |a| * (s with a's sign): |a| <= 128 and |s| <= 127, so a pair stays within int16.
-  return {_mm256_maddubs_epi16(_mm256_abs_epi8(a.v), _mm256_sign_epi8(s.v, a.v))};
+  return (
+      VecI16)(_mm256_maddubs_epi16(_mm256_abs_epi8(bits(a)), _mm256_sign_epi8(bits(s), bits(a))));
 }
 
 inline VecI32 transpose_add(const VecI32 r[8]) {
-  const __m256i a = _mm256_hadd_epi32(r[0].v, r[1].v), b = _mm256_hadd_epi32(r[2].v, r[3].v);
-  const __m256i c = _mm256_hadd_epi32(r[4].v, r[5].v), d = _mm256_hadd_epi32(r[6].v, r[7].v);
+  const __m256i a = _mm256_hadd_epi32(bits(r[0]), bits(r[1])),
+                b = _mm256_hadd_epi32(bits(r[2]), bits(r[3]));
+  const __m256i c = _mm256_hadd_epi32(bits(r[4]), bits(r[5])),
+                d = _mm256_hadd_epi32(bits(r[6]), bits(r[7]));
   const __m256i low = _mm256_hadd_epi32(a, b), high = _mm256_hadd_epi32(c, d);
-  return {_mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                           _mm256_permute2x128_si256(low, high, 0x31))};
+  return (VecI32)(_mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                                   _mm256_permute2x128_si256(low, high, 0x31)));
 }
 inline void transpose8(VecI32 r[8]) {
   __m256i t[8], u[8];
   for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i].v, r[2 * i + 1].v);
-    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i].v, r[2 * i + 1].v);
+    t[2 * i] = _mm256_unpacklo_epi32(bits(r[2 * i]), bits(r[2 * i + 1]));
+    t[2 * i + 1] = _mm256_unpackhi_epi32(bits(r[2 * i]), bits(r[2 * i + 1]));
   }
   for (int i = 0; i < 2; ++i) {
     u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
@@ -151,8 +171,8 @@ inline void transpose8(VecI32 r[8]) {
     u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
   }
   for (int i = 0; i < 4; ++i) {
-    r[i].v = _mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
-    r[4 + i].v = _mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
+    r[i] = (VecI32)_mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
+    r[4 + i] = (VecI32)_mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
   }
 }
 inline int32_t store_codes(int8_t* p, VecF32 x) {

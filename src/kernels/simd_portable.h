@@ -180,6 +180,19 @@ inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {  // lanes 0-7, lan
   NIBBLE_LANES(16) r.v[i] = i < 8 ? low_half : high_half;
   return r;
 }
+inline void i16_store(void* p, VecI16 a) { __builtin_memcpy(p, &a, 32); }
+// Unsigned bytes to int16: eight of them, eight of them each twice; 16 signed ones.
+inline void i16_widen8(const uint8_t p[8], int16_t out[8]) { NIBBLE_LANES(8) out[i] = p[i]; }
+inline VecI16 i16_widen8_twice(const uint8_t p[8]) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = p[i / 2];
+  return r;
+}
+inline VecI16 i16_widen16(const int8_t p[16]) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = p[i];
+  return r;
+}
 inline VecI16 add(VecI16 a, VecI16 b) {
   NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(a.v[i] + b.v[i]);
   return a;

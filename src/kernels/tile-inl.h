@@ -40,7 +40,7 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_blocks, std::byte* tile) 
       auto* minimum_pairs = reinterpret_cast<int16_t*>(tile + T::kMinima);
       for (int r = 0; r < 8; ++r) {
         int16_t scales[16], minima[16];
-        U::scales_and_minima(rows.row[r][b], scales, minima);
+        i16_store(minima, U::scales_and_minima(rows.row[r][b], scales));
         for (int s = 0; s < T::kSubs; ++s) {
           scale_pairs[16 * s + 2 * r] = scale_pairs[16 * s + 2 * r + 1] = scales[s];
         }
@@ -69,15 +69,20 @@ inline void tile_dot(const std::byte* tile, int64_t n_blocks, const ColumnView<B
     VecI32 isum[kColumns], msum[kColumns];
     for (int c = 0; c < kColumns; ++c) isum[c] = msum[c] = i32_zero();
     for (int s = 0; s < T::kSubs; ++s) {
-      const VecI16 scale = U::kScaled ? i16_load(tile + T::kScales + 32 * s) : i16_set1(1);
+      VecI16 scale = i16_set1(1);
+      if constexpr (U::kScaled) scale = i16_load(tile + T::kScales + 32 * s);
       for (int k = s * U::kSub / 4; k < (s + 1) * U::kSub / 4; k += T::kPresum) {
         VecI16 products[kColumns];
-        for (int t = 0; t < T::kPresum; ++t) {
-          const VecI8 weights = i8_load(tile + 32 * (k + t));
+        const std::byte* weights = tile + 32 * k;
+        const int64_t offset = b * Block::kLen + 4 * k;
+        for (int c = 0; c < kColumns; ++c) {
+          products[c] = dot_codes<U>(i8_load(weights), i8_broadcast4(columns[c].codes + offset));
+        }
+        for (int t = 1; t < T::kPresum; ++t) {
+          const VecI8 w = i8_load(weights + 32 * t);
           for (int c = 0; c < kColumns; ++c) {
-            const VecI16 product = dot_codes<U>(
-                weights, i8_broadcast4(columns[c].codes + b * Block::kLen + 4 * (k + t)));
-            products[c] = t == 0 ? product : add(products[c], product);
+            products[c] =
+                add(products[c], dot_codes<U>(w, i8_broadcast4(columns[c].codes + offset + 4 * t)));
           }
         }
         for (int c = 0; c < kColumns; ++c) isum[c] = add(isum[c], dot_pairs(products[c], scale));

@@ -7,8 +7,8 @@
 //   kMinimum     what is subtracted or added beside the codes (enum Minimum)
 //   codes(b, i)  32 consecutive codes, i in [0, kLen / 32)
 //   d(b), m(b)   float scale and float minimum as f16 bits
-//   scales(b, s) integer scales of the kLen / kSub sub-blocks
-//   minima(b, m) kLen / 16 integer minima, one per 16 codes
+//   scales_and_minima(b, s)   the integer scales of the kLen / kSub sub-blocks; returns the integer
+//                minima, one per 16 codes
 
 enum class Minimum {
   kNone,
@@ -103,11 +103,11 @@ struct UnpackAffineK {  // what Q4_K and Q5_K share
   static constexpr Minimum kMinimum = Minimum::kInteger;
   static uint16_t d(const Block& b) { return b.d; }
   static uint16_t m(const Block& b) { return b.dmin; }
-  static void scales_and_minima(const Block& b, int16_t scales[8], int16_t minima[16]) {
+  static VecI16 scales_and_minima(const Block& b, int16_t scales[16]) {
     uint8_t s[8], m8[8];
     unpack_scales_6bit(b.scales, s, m8);
-    for (int i = 0; i < 8; ++i) scales[i] = s[i];
-    for (int i = 0; i < 16; ++i) minima[i] = m8[i / 2];
+    i16_widen8(s, scales);
+    return i16_widen8_twice(m8);
   }
 };
 
@@ -170,8 +170,9 @@ struct Unpack<BlockQ6_K> {
     }
   }
   static uint16_t d(const BlockQ6_K& b) { return b.d; }
-  static void scales_and_minima(const BlockQ6_K& b, int16_t scales[16], int16_t minima[16]) {
-    for (int i = 0; i < 16; ++i) scales[i] = b.scales[i];
-    for (int i = 0; i < 16; ++i) minima[i] = b.scales[i];  // 32 * scale, the 32 applied to the sum
+  static VecI16 scales_and_minima(const BlockQ6_K& b, int16_t scales[16]) {
+    const VecI16 all = i16_widen16(b.scales);
+    i16_store(scales, all);
+    return all;  // 32 * scale; the 32 is applied to the sum
   }
 };

@@ -135,7 +135,7 @@ void add_common_flags(CLI::App& verb, Options& options) {
 void add_verbs(CLI::App& app, Options& options, std::function<Status()>& job) {
   CLI::App* shape = app.add_subcommand("shape", "Write a model of a known shape, made-up weights");
   shape->add_option("--preset", options.preset, "The shape: " + shape_names())->required();
-  shape->add_option("--type", options.type, "The type, as in nibble quantize --to")->required();
+  shape->add_option("--type", options.type, "The type: " + recipe_names())->required();
   shape->add_option("--tokenizer", options.tokenizer,
                     "GGUF whose vocabulary to take, cut or padded (default: a generated one)");
   shape->add_option("--ctx", options.n_ctx, "Context length to write (default: the preset's)")

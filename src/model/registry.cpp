@@ -69,6 +69,14 @@ Result<ModelConfig> read_config(const GgufFile& file, std::string_view where) {
                       tensor_name(TensorRole::token_embd));
   }
   config.vocab_size = embedding->n_rows();
+  const GgufValue* tokens = file.metadata().find("tokenizer.ggml.tokens");
+  if (tokens != nullptr && tokens->count() > static_cast<uint64_t>(config.vocab_size)) {
+    return make_error(
+        ErrorKind::kInvalid,
+        "[{}] the tensor {} has {} rows for the {} tokens of the vocabulary; one each is "
+        "needed; the file is contradictory",
+        where, embedding->name, config.vocab_size, tokens->count());
+  }
   if (config.vocab_size > (1 << 24)) {
     return make_error(ErrorKind::kInvalid, "[{}] has {} tokens; at most {} are allowed", where,
                       config.vocab_size, 1 << 24);

@@ -4,8 +4,7 @@
 //
 // PACKAGES: the folder `node_modules` that holds node-llama-cpp (scripts/setup_interop).
 // REQUEST.json: {"models": [paths], "prompts": [texts], "n_predict": N, "n_threads": N}
-// ANSWER.json, one object per model and in it one per prompt:
-//   {"types": {name: tensors}, "runs": [{"prompt_ids", "ids", "gaps", "ended"}]}
+// ANSWER.json: per model an array with, per prompt, {"prompt_ids", "ids", "gaps", "ended"}
 //   ids: greedy tokens, at most n_predict; `ended`: the next one would end the text (not in ids)
 //   gaps: logit of the most probable minus that of the second, per token, that of the end included
 //
@@ -16,7 +15,7 @@ import {join} from "node:path";
 import {pathToFileURL} from "node:url";
 
 const [packages, requestPath] = process.argv.slice(2);
-const {getLlama, LlamaLogLevel, GgmlType, readGgufFileInfo} =
+const {getLlama, LlamaLogLevel} =
   await import(pathToFileURL(join(packages, "node-llama-cpp/dist/index.js")).href);
 const request = JSON.parse(readFileSync(requestPath, "utf8"));
 
@@ -33,17 +32,15 @@ async function next(sequence, tokens) {
 }
 
 async function continueGreedily(model, sequence, prompt) {
-  await sequence.clearHistory();
   const promptIds = Array.from(model.tokenize(prompt, false));
   if (model.tokens.shouldPrependBosToken) promptIds.unshift(model.tokens.bos);
   const ids = [], gaps = [];
   let feed = promptIds, ended = false;
-  while (ids.length < request.n_predict) {
+  while (ids.length < request.n_predict && !ended) {
     const {id, gap} = await next(sequence, feed);
     gaps.push(gap);
     ended = model.isEogToken(id);
-    if (ended) break;
-    ids.push(id);
+    if (!ended) ids.push(id);
     feed = [id];
   }
   return {prompt_ids: promptIds, ids, gaps, ended};
@@ -51,18 +48,14 @@ async function continueGreedily(model, sequence, prompt) {
 
 const answer = [];
 for (const modelPath of request.models) {
-  const types = {};
-  for (const tensor of (await readGgufFileInfo(modelPath)).fullTensorInfo) {
-    const name = GgmlType[tensor.ggmlType];
-    types[name] = (types[name] ?? 0) + 1;
-  }
   const model = await llama.loadModel({modelPath, gpuLayers: 0});
-  const context = await model.createContext({contextSize: 256, threads: request.n_threads,
-    flashAttention: false, experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
-  const sequence = context.getSequence();
-  const runs = [];
-  for (const prompt of request.prompts) runs.push(await continueGreedily(model, sequence, prompt));
-  answer.push({types, runs});
+  // All prompts side by side, so that the weights are read once for all of them.
+  const context = await model.createContext({sequences: request.prompts.length, contextSize: 256,
+    batchSize: 256, threads: request.n_threads, flashAttention: false,
+    experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
+  const sequences = request.prompts.map(() => context.getSequence());
+  answer.push(await Promise.all(request.prompts.map(
+    (prompt, i) => continueGreedily(model, sequences[i], prompt))));
   await context.dispose();
   await model.dispose();
 }

@@ -1,0 +1,44 @@
+"""llama.cpp's own quantizer, without its command-line program: it reads a GGUF file with its own
+code, changes the types of the tensors and writes another.
+
+    python3 llama_quantize.py FOLDER IN.gguf OUT.gguf F32|Q4_K_M
+
+FOLDER holds libllama.v0.5.0.so, as scripts/setup_interop installs it; the structure below is that of
+this version.
+"""
+
+import ctypes
+import sys
+
+FILE_TYPES = {"F32": 0, "Q4_K_M": 15}
+
+
+class Parameters(ctypes.Structure):
+    _fields_ = [
+        ("n_threads", ctypes.c_int32), ("file_type", ctypes.c_int),
+        ("output_tensor_type", ctypes.c_int), ("token_embedding_type", ctypes.c_int),
+        ("allow_requantize", ctypes.c_bool), ("quantize_output_tensor", ctypes.c_bool),
+        ("only_copy", ctypes.c_bool), ("pure", ctypes.c_bool),
+        ("keep_split", ctypes.c_bool), ("dry_run", ctypes.c_bool),
+        ("imatrix", ctypes.c_void_p), ("kv_overrides", ctypes.c_void_p),
+        ("tensor_overrides", ctypes.c_void_p), ("prune_layers", ctypes.c_void_p),
+        ("max_buffer_bytes", ctypes.c_size_t),
+    ]
+
+
+def main(folder, source, target, to):
+    library = ctypes.CDLL(f"{folder}/libllama.v0.5.0.so")
+    library.llama_model_quantize_default_params.restype = Parameters
+    library.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
+                                             ctypes.POINTER(Parameters)]
+    library.llama_model_quantize.restype = ctypes.c_uint32
+    parameters = library.llama_model_quantize_default_params()
+    parameters.n_threads = 2
+    parameters.file_type = FILE_TYPES[to]
+    parameters.allow_requantize = True
+    return library.llama_model_quantize(source.encode(), target.encode(),
+                                        ctypes.byref(parameters))
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(*sys.argv[1:]) else 0)
