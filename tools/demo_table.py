@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Prints what scripts/demo measured as one table, and the machine it came from.
 
-    tools/demo_table.py FOLDER TYPE...      FOLDER holds inspect-F32.json, bench-F32.json,
-                                            bench-TYPE.json for each type, and compare.json
+    tools/demo_table.py FOLDER TYPE...
+
+FOLDER holds inspect-F32.json, compare.json with the types in this order, and for F32 and each type
+bench-TYPE-1.json, -2 and so on: rounds, in each of which all of them were measured once.
 """
 
 import datetime
 import json
+import math
 import os
 import platform
 import statistics
@@ -28,34 +31,55 @@ def megabytes(size_bytes):
     return f"{size_bytes / 1e6:.1f} MB"
 
 
-def speed(value, base):
-    return f"{value:.1f} ({value / base:.2f} x)"
-
-
-def with_error(value, error, digits):
-    """An error is null where there is only one document."""
+def with_error(value, error):
+    """Two significant digits of the error, but 3 to 7 behind the point. The error is null where
+    there is only one document."""
+    digits = 4
+    if error:
+        digits = min(7, max(3, 1 - math.floor(math.log10(error))))
     text = f"{value:.{digits}f}"
     return text if error is None else f"{text} ± {error:.{digits}f}"
 
 
-def speed_cells(bench, base):
-    return [megabytes(bench["peak_rss_bytes"]), megabytes(bench["peak_anon_bytes"]),
-            speed(bench["prefill_tps"], base["prefill_tps"]),
-            speed(bench["decode_tps"], base["decode_tps"])]
+class Rounds:
+    """What bench said of one type, round by round, beside what it said of F32."""
+
+    def __init__(self, folder, name, base=None):
+        paths = sorted(folder.glob(f"bench-{name}-*.json"))
+        if not paths:
+            sys.exit(f"demo_table: [{folder}] holds no bench-{name}-1.json; run scripts/demo again")
+        self.rounds = [read(path) for path in paths]
+        self.base = base or self
+        if len(self.rounds) != len(self.base.rounds):
+            sys.exit(f"demo_table: [{folder}] holds {len(self.base.rounds)} rounds of F32 and "
+                     f"{len(self.rounds)} of {name}; run scripts/demo again")
+
+    def median(self, key):
+        return statistics.median(bench[key] for bench in self.rounds)
+
+    def speed(self, key):
+        """Median, and the median of the ratios to F32 inside each round."""
+        ratio = statistics.median(bench[key] / base[key]
+                                  for bench, base in zip(self.rounds, self.base.rounds))
+        return f"{self.median(key):.1f} ({ratio:.2f} x)"
+
+    def cells(self):
+        return [megabytes(self.median("peak_rss_bytes")), megabytes(self.median("peak_anon_bytes")),
+                self.speed("prefill_tps"), self.speed("decode_tps")]
 
 
 def table_rows(types, benches, inspect, compare):
     base = compare["base"]
     rows = [["F32", megabytes(base["file_bytes"]), "", f"{inspect['bits_per_weight']:.2f}",
-             *speed_cells(benches["F32"], benches["F32"]), "", "", f"{base['ppl']:.3f}", ""]]
+             *benches["F32"].cells(), "", "", f"{base['ppl']:.3f}", ""]]
     for name, model in zip(types, compare["models"]):
         smaller = 1 - model["file_bytes"] / base["file_bytes"]
         rows.append([
             name, megabytes(model["file_bytes"]), f"{100 * smaller:.1f} %",
-            f"{model['bits_per_weight']:.2f}", *speed_cells(benches[name], benches["F32"]),
-            with_error(model["kld_mean"], model["kld_stderr"], 5),
+            f"{model['bits_per_weight']:.2f}", *benches[name].cells(),
+            with_error(model["kld_mean"], model["kld_stderr"]),
             f"{100 * model['same_top']:.2f} %", f"{model['ppl']:.3f}",
-            with_error(model["ppl_ratio"], model["ppl_ratio_stderr"], 4)])
+            with_error(model["ppl_ratio"], model["ppl_ratio_stderr"])])
     return rows
 
 
@@ -77,21 +101,24 @@ def cpu_model():
 
 
 def machine_line(benches):
-    bandwidth = statistics.median(b["read_bandwidth_bytes_per_s"] for b in benches.values())
-    threads = benches["F32"]["n_threads"]
-    disturbed = [f"{name} ({b['cores_seen']:.1f} cores' worth)" for name, b in benches.items()
-                 if b["disturbed"]]
-    state = ("disturbed by other work, speeds too low: " + ", ".join(disturbed)
-             if disturbed else "not disturbed")
-    return (f"{datetime.date.today()}, {cpu_model()}, {os.cpu_count()} cores, {threads} threads, "
-            f"memory read at {bandwidth / 1e9:.1f} GB/s; {state}.")
+    every = [bench for rounds in benches.values() for bench in rounds.rounds]
+    bandwidth = statistics.median(bench["read_bandwidth_bytes_per_s"] for bench in every)
+    n_disturbed = sum(bench["disturbed"] for bench in every)
+    cores = statistics.median(bench["cores_seen"] for bench in every)
+    state = "not disturbed" if n_disturbed == 0 else (
+        f"{n_disturbed} of {len(every)} measurements were disturbed by other work ({cores:.1f} cores "
+        f"seen in the median): speeds are too low")
+    return (f"{datetime.date.today()}, {cpu_model()}, {os.cpu_count()} cores, "
+            f"{every[0]['n_threads']} threads, memory read at {bandwidth / 1e9:.1f} GB/s; {state}.")
 
 
 def main(arguments):
     if len(arguments) < 2:
         sys.exit(__doc__.strip())
     folder, types = Path(arguments[0]), arguments[1:]
-    benches = {name: read(folder / f"bench-{name}.json") for name in ["F32", *types]}
+    benches = {"F32": Rounds(folder, "F32")}
+    for name in types:
+        benches[name] = Rounds(folder, name, benches["F32"])
     compare = read(folder / "compare.json")
     if len(compare["models"]) != len(types):
         sys.exit(f"demo_table: [{folder}/compare.json] holds {len(compare['models'])} models, not "
@@ -99,7 +126,7 @@ def main(arguments):
     print_table(table_rows(types, benches, read(folder / "inspect-F32.json"), compare))
     print()
     print(machine_line(benches))
-    print(f"Speed and memory: a prompt of 512 tokens, 64 generated; against F32 in brackets.\n"
+    print(f"Speed and memory: a prompt of 512 tokens, 64 generated; in brackets against F32.\n"
           f"Quality: {compare['n_scored']} tokens of {compare['n_documents']} documents against "
           f"F32; errors are standard errors, clustered by document.")
     print("The rows of this model are 576 wide, which K-quants (blocks of 256) do not divide: such\n"

@@ -1,4 +1,5 @@
 // nibble quantize: fewer bits per weight.
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -52,8 +53,8 @@ void print_tensors(const QuantizePlan& plan) {
 void print_summary(const QuantizePlan& plan, bool with_substitutes) {
   const double from = static_cast<double>(plan.source_file_bytes),
                to = static_cast<double>(plan.file_bytes);
-  fmt::print("{} -> {} ({:.1f} % smaller)\n", human_bytes(from), human_bytes(to),
-             100 * (1 - to / from));
+  fmt::print("{} -> {} ({:.1f} % {})\n", human_bytes(from), human_bytes(to),
+             std::abs(100 * (1 - to / from)), to > from ? "larger" : "smaller");
   fmt::print("bits per weight: {:.3f} requested by {}, {:.3f} true\n",
              plan.requested_bits_per_weight, plan.recipe->name, plan.bits_per_weight);
   if (plan.n_substituted == 0) return;

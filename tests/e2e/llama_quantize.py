@@ -3,8 +3,8 @@ code, changes the types of the tensors and writes another.
 
     python3 llama_quantize.py FOLDER IN.gguf OUT.gguf F32|Q4_K_M
 
-FOLDER holds libllama.v0.5.0.so, as scripts/setup_interop installs it; the structure below is that of
-this version.
+FOLDER holds libllama.v0.5.0.so, as scripts/setup_interop installs it; the structure below is that
+of this version.
 """
 
 import ctypes

@@ -2,11 +2,12 @@
 
 llama.cpp (scripts/setup_interop) multiplies quantized weights with activations rounded to 8 bits,
 and so does nibble. Such a rounding answers a difference in the last bit of a float with a whole
-step, and thirty layers of it make noise: on SmolLM2 the logits of both engines stand 0.12 (Q8_0) to
-0.2 (Q4_K_M) RMS beside those of float activations, and llama.cpp beside itself as far when it reads
-the prompt token by token instead of at once (0.10 and 0.16) or with flash attention (0.12 and 0.19).
-Greedy text is then decided by noise wherever the two best tokens are near. So the file and the
-arithmetic are judged apart:
+step, and thirty layers of it make noise. Over 60 positions of SmolLM2 the logits of both engines
+stood 0.12 (Q8_0) to 0.23 (Q4_K_M) RMS beside those of float activations, and llama.cpp beside
+itself 0.10 to 0.16 when it read token by token instead of all at once, 0.12 to 0.19 with flash
+attention and an F16 cache. Its own text of the Q4_K_M file parted in three of the five prompts,
+once at a gap of 0.15, when they were computed side by side instead of one after the other. So file
+and arithmetic are judged apart:
 
   values  llama.cpp's own code decodes our file to F32; every tensor equals our decoding, bit by bit
   rule    the greedy text of our file with float activations is that of llama.cpp on those decoded
@@ -36,7 +37,7 @@ DEMO_MODEL = Path(os.environ.get("NIBBLE_DEMO_MODEL", ""))
 PROMPTS = json.loads((HERE.parent / "golden" / "smollm2_prompts.json").read_text())
 N_PREDICT = 64
 NEAR_TIE = 0.1
-ROUNDING = 1.0  # five times the RMS above: both logits of the gap are off, on both sides
+ROUNDING = 1.0  # over four times the RMS above: both logits of a gap are off, on both sides
 
 
 def missing():
@@ -48,7 +49,8 @@ def missing():
 
 
 def command(arguments, what):
-    result = subprocess.run(list(map(str, arguments)), capture_output=True, timeout=600, check=False)
+    result = subprocess.run(list(map(str, arguments)), capture_output=True, timeout=600,
+                            check=False)
     if result.returncode != 0:
         raise AssertionError(f"{what}: exit {result.returncode}\n"
                              f"{result.stderr.decode('utf-8', 'replace')[-2000:]}")
@@ -125,7 +127,8 @@ class InteropTest(TestCase):
         for gap in gaps:
             self.assertLess(gap, NEAR_TIE, f"{what}: parts without a near tie")
 
-    def check_file(self, path):
+    def check_values(self, path):
+        """The types in the file, and the F32 file that llama.cpp decoded it to."""
         tensors = Gguf(path).tensors
         judged = self.llama_quantize(path, "F32")
         theirs, ours = Gguf(judged).tensors, Gguf(self.quantize("F32", path)).tensors
@@ -134,39 +137,51 @@ class InteropTest(TestCase):
             self.assertEqual((kind, shape), ("F32", tensors[name][1]), name)
             self.assertTrue(ours[name] == (kind, shape, data), f"{path.name}: {name} "
                             f"({tensors[name][0]}) is decoded differently by llama.cpp")
+        return {kind for kind, _, _ in tensors.values()}, judged
+
+    def check_as_is(self, path):
+        for gap in self.compare(f"{path.name}, 8-bit activations", path, path):
+            self.assertLess(gap, ROUNDING, f"{path.name}: parts where rounding cannot be the cause")
+
+    def check_ours(self, to, expected_types):
+        path = self.quantize(to)
+        types, judged = self.check_values(path)
+        self.assertEqual(types, expected_types)
         self.assert_rule(path.name, self.compare(f"{path.name}, float activations", judged, path,
                                                  "--float-activations"))
-        gaps = self.compare(f"{path.name}, 8-bit activations", path, path)
-        for gap in gaps:
-            self.assertLess(gap, ROUNDING, f"{path.name}: parts where rounding cannot be the cause")
-        return {kind for kind, _, _ in tensors.values()}
+        self.check_as_is(path)
 
     def test_f16(self):
         path = self.quantize("F16")
         self.assert_rule(path.name, self.compare(path.name, path, path))
 
     def test_q8_0(self):
-        self.assertEqual(self.check_file(self.quantize("Q8_0")), {"F32", "Q8_0"})
+        self.check_ours("Q8_0", {"F32", "Q8_0"})
 
     def test_q4_0(self):
-        self.assertEqual(self.check_file(self.quantize("Q4_0")), {"F32", "Q4_0", "Q8_0"})
+        self.check_ours("Q4_0", {"F32", "Q4_0", "Q8_0"})
 
     # Rows of ffn_down are 1536 long, all others 576, which no K-quant can hold.
     def test_q4_k_m(self):
-        self.assertEqual(self.check_file(self.quantize("Q4_K_M")),
-                         {"F32", "Q4_K", "Q6_K", "IQ4_NL", "Q8_0"})
+        self.check_ours("Q4_K_M", {"F32", "Q4_K", "Q6_K", "IQ4_NL", "Q8_0"})
 
     def test_q5_k_m(self):
-        self.assertEqual(self.check_file(self.quantize("Q5_K_M")),
-                         {"F32", "Q5_K", "Q6_K", "Q5_0", "Q8_0"})
+        self.check_ours("Q5_K_M", {"F32", "Q5_K", "Q6_K", "Q5_0", "Q8_0"})
 
+    # The rule on the decoded demo model is the golden file of tests/model.
     def test_a_file_by_others(self):
-        self.assertIn("Q4_1", self.check_file(DEMO_MODEL))
+        types, _ = self.check_values(DEMO_MODEL)
+        self.assertIn("Q4_1", types)
+        self.check_as_is(DEMO_MODEL)
 
     def test_a_file_by_the_quantizer_of_llama_cpp(self):
         path = self.llama_quantize(DEMO_MODEL, "Q4_K_M")
-        self.assertLess({"Q4_K", "Q6_K"}, self.check_file(path))
+        types, _ = self.check_values(path)
+        self.assertLess({"Q4_K", "Q6_K"}, types)
+        self.check_as_is(path)
 
 
 if __name__ == "__main__":
+    if missing():
+        print(f"skipped: {missing()}", flush=True)
     unittest.main()
