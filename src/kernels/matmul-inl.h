@@ -16,9 +16,8 @@ struct RowGroup {
 
 template <typename F>
 inline VecF32 gather_f16(F&& bits_of_row) {
-  alignas(16) uint16_t bits[8];
-  for (int r = 0; r < 8; ++r) bits[r] = bits_of_row(r);
-  return f32_load_f16(bits);
+  return f32_from_f16(bits_of_row(0), bits_of_row(1), bits_of_row(2), bits_of_row(3),
+                      bits_of_row(4), bits_of_row(5), bits_of_row(6), bits_of_row(7));
 }
 
 template <typename U>

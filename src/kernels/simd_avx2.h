@@ -31,6 +31,16 @@ inline void f32_store(float* p, VecF32 a) { _mm256_storeu_ps(p, a); }
 inline VecF32 f32_load_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+// Built in general registers: g++ would otherwise store two bytes and load four, which stalls.
+inline VecF32 f32_from_f16(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e, uint16_t f,
+                           uint16_t g, uint16_t h) {
+  const uint64_t low = a | (static_cast<uint64_t>(b) << 16) | (static_cast<uint64_t>(c) << 32) |
+                       (static_cast<uint64_t>(d) << 48);
+  const uint64_t high = e | (static_cast<uint64_t>(f) << 16) | (static_cast<uint64_t>(g) << 32) |
+                        (static_cast<uint64_t>(h) << 48);
+  return _mm256_cvtph_ps(_mm_unpacklo_epi64(_mm_cvtsi64_si128(static_cast<long long>(low)),
+                                            _mm_cvtsi64_si128(static_cast<long long>(high))));
+}
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
@@ -83,13 +93,13 @@ inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {
   return (VecI16)(_mm256_set_m128i(_mm_set1_epi16(high_half), _mm_set1_epi16(low_half)));
 }
 inline void i16_store(void* p, VecI16 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
-inline void i16_widen8(const uint8_t p[8], int16_t out[8]) {
-  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(bytes));
+inline void i16_widen8(uint64_t bytes, int16_t out[8]) {
+  const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(x));
 }
-inline VecI16 i16_widen8_twice(const uint8_t p[8]) {
-  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return (VecI16)(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(bytes, bytes)));
+inline VecI16 i16_widen8_twice(uint64_t bytes) {
+  const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
+  return (VecI16)_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, x));
 }
 inline VecI16 i16_widen16(const int8_t p[16]) {
   return (VecI16)(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));

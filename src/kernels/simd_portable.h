@@ -67,6 +67,11 @@ inline VecF32 f32_load_f16(const uint16_t* p) {
   NIBBLE_LANES(8) r.v[i] = f16_bits_to_float(p[i]);
   return r;
 }
+inline VecF32 f32_from_f16(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e, uint16_t f,
+                           uint16_t g, uint16_t h) {
+  const uint16_t p[8] = {a, b, c, d, e, f, g, h};
+  return f32_load_f16(p);
+}
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   VecF32 r;
   NIBBLE_LANES(8) r.v[i] = __builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16);
@@ -181,11 +186,14 @@ inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {  // lanes 0-7, lan
   return r;
 }
 inline void i16_store(void* p, VecI16 a) { __builtin_memcpy(p, &a, 32); }
-// Unsigned bytes to int16: eight of them, eight of them each twice; 16 signed ones.
-inline void i16_widen8(const uint8_t p[8], int16_t out[8]) { NIBBLE_LANES(8) out[i] = p[i]; }
-inline VecI16 i16_widen8_twice(const uint8_t p[8]) {
+// Unsigned bytes (of a word, lowest first) to int16: eight of them, eight of them each twice; 16
+// signed ones.
+inline void i16_widen8(uint64_t bytes, int16_t out[8]) {
+  NIBBLE_LANES(8) out[i] = static_cast<int16_t>((bytes >> (8 * i)) & 0xff);
+}
+inline VecI16 i16_widen8_twice(uint64_t bytes) {
   VecI16 r;
-  NIBBLE_LANES(16) r.v[i] = p[i / 2];
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>((bytes >> (8 * (i / 2))) & 0xff);
   return r;
 }
 inline VecI16 i16_widen16(const int8_t p[16]) {

@@ -84,16 +84,16 @@ struct Unpack<BlockIQ4_NL> {
 };
 
 // The eight 6-bit scales and minima of Q4_K and Q5_K, taken apart four bytes at a time
-// (layout drawn at BlockQ4_K): one byte each, in order.
-inline void unpack_scales_6bit(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8]) {
+// (layout drawn at BlockQ4_K): one byte each, in order. In registers all the way: bytes stored one
+// by one and loaded together would wait for the stores.
+inline void unpack_scales_6bit(const uint8_t packed[12], uint64_t* scales, uint64_t* minima) {
   uint32_t word[3];
   __builtin_memcpy(word, packed, 12);
-  const uint32_t s[2] = {word[0] & 0x3f3f3f3fu,
-                         (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u)};
-  const uint32_t m[2] = {word[1] & 0x3f3f3f3fu,
-                         ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u)};
-  __builtin_memcpy(scales, s, 8);
-  __builtin_memcpy(minima, m, 8);
+  const uint32_t s_low = word[0] & 0x3f3f3f3fu, m_low = word[1] & 0x3f3f3f3fu;
+  const uint32_t s_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
+  const uint32_t m_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
+  *scales = s_low | (static_cast<uint64_t>(s_high) << 32);
+  *minima = m_low | (static_cast<uint64_t>(m_high) << 32);
 }
 
 template <typename Block>
@@ -104,10 +104,10 @@ struct UnpackAffineK {  // what Q4_K and Q5_K share
   static uint16_t d(const Block& b) { return b.d; }
   static uint16_t m(const Block& b) { return b.dmin; }
   static VecI16 scales_and_minima(const Block& b, int16_t scales[16]) {
-    uint8_t s[8], m8[8];
-    unpack_scales_6bit(b.scales, s, m8);
-    i16_widen8(s, scales);
-    return i16_widen8_twice(m8);
+    uint64_t scale_bytes, minimum_bytes;
+    unpack_scales_6bit(b.scales, &scale_bytes, &minimum_bytes);
+    i16_widen8(scale_bytes, scales);
+    return i16_widen8_twice(minimum_bytes);
   }
 };
 
