@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "base/cpu.h"
 #include "base/log.h"
@@ -29,6 +30,9 @@ int run_parsed(Command& command) {
     if (status.ok()) return 0;
     print_error(status.error().message);
     return static_cast<int>(status.error().kind);
+  } catch (const std::system_error& error) {  // fmt's only way to say that a write failed
+    print_error(fmt::format("[standard output] cannot write: {}", error.code().message()));
+    return static_cast<int>(ErrorKind::kFailure);
   } catch (const std::bad_alloc&) {  // the standard containers' only way to say it
     print_error("[memory] not enough memory; close other programs or choose a smaller model");
     return static_cast<int>(ErrorKind::kResource);
