@@ -38,18 +38,13 @@ inline VecI32 block_dot(const Block& block, const int8_t* a, const int16_t* sums
   if constexpr (!U::kScaled) {
     return dot_pairs(dot_codes<U>(U::codes(block, 0), i8_load(a)), i16_set1(1));
   } else {
-    alignas(32) int16_t scales[16];
-    const VecI16 minima = U::scales_and_minima(block, scales);
+    const Scales scales = U::scales(block);
     VecI32 total = i32_zero();
     for (int i = 0; i < Block::kLen / 32; ++i) {
       const VecI16 products = dot_codes<U>(U::codes(block, i), i8_load(a + 32 * i));
-      if constexpr (U::kSub == 32) {
-        total = add(total, dot_pairs(products, i16_set1(scales[i])));
-      } else {
-        total = add(total, dot_pairs(products, i16_pair(scales[2 * i], scales[2 * i + 1])));
-      }
+      total = add(total, dot_pairs(products, i16_pick(scales.scales, i)));
     }
-    *minimum_dot = dot_pairs(minima, i16_load(sums));
+    *minimum_dot = dot_pairs(scales.minima, i16_load(sums));
     return total;
   }
 }
@@ -109,33 +104,76 @@ inline void prefetch_next_group(const Block* block, int64_t group_bytes, int64_t
   }
 }
 
+// Two neighbouring blocks of a row of 4-bit codes at once. Lanes 0-3 sum to the dot of the first,
+// lanes 4-7 to that of the second: low nibbles meet the first half of each block's activations,
+// high nibbles the second, and nothing has to be moved across lanes.
+template <typename Block>
+inline VecI32 pair_dot(const Block* blocks, VecI8 first_halves, VecI8 second_halves) {
+  using U = Unpack<Block>;
+  const VecI8 both = i8_halves(blocks[0].qs, blocks[1].qs);
+  const VecI16 low = dot_codes<U>(U::value(low_nibbles(both)), first_halves);
+  const VecI16 high = dot_codes<U>(U::value(high_nibbles(both)), second_halves);
+  if constexpr (U::kSigned) {  // two signed products fill int16
+    return add(dot_pairs(low, i16_set1(1)), dot_pairs(high, i16_set1(1)));
+  } else {
+    return dot_pairs(add(low, high), i16_set1(1));
+  }
+}
+
+// Eight rows times one column.
+template <typename Block>
+inline VecF32 rows_dot(const RowGroup<Block>& rows, const ColumnView<Block>& column,
+                       int64_t n_blocks, int64_t group_bytes) {
+  using U = Unpack<Block>;
+  VecF32 acc = f32_zero();
+  const auto end_block = [&](int64_t b, VecI32 isum, VecI32 msum) {
+    const VecF32 d = gather_f16([&](int r) { return U::d(rows.row[r][b]); });
+    VecF32 m = f32_zero();
+    if constexpr (U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger) {
+      m = gather_f16([&](int r) { return U::m(rows.row[r][b]); });
+    }
+    const int32_t asum = column.sums[b * ColumnView<Block>::kSumsPerBlock];
+    acc = accumulate<U>(isum, msum, d, m, column.scales[b], asum, acc);
+  };
+  int64_t b = 0;
+  if constexpr (U::kPairs) {
+    for (; b + 2 <= n_blocks; b += 2) {
+      const int8_t* a = column.codes + b * Block::kLen;
+      const VecI8 first_halves = i8_halves(a, a + 32), second_halves = i8_halves(a + 16, a + 48);
+      VecI32 dots[8], isum[2];
+      for (int r = 0; r < 8; ++r) {
+        prefetch_next_group(rows.row[r], group_bytes, b);
+        dots[r] = pair_dot(rows.row[r] + b, first_halves, second_halves);
+      }
+      transpose_add_halves(dots, isum);
+      end_block(b, isum[0], i32_zero());
+      end_block(b + 1, isum[1], i32_zero());
+    }
+  }
+  for (; b < n_blocks; ++b) {
+    const int8_t* a = column.codes + b * Block::kLen;
+    const int16_t* sums = column.sums + b * ColumnView<Block>::kSumsPerBlock;
+    VecI32 dots[8], minimum_dots[8];
+    for (int r = 0; r < 8; ++r) {
+      prefetch_next_group(rows.row[r], group_bytes, b);
+      dots[r] = block_dot(rows.row[r][b], a, sums, &minimum_dots[r]);
+    }
+    VecI32 msum = i32_zero();
+    if constexpr (U::kScaled) msum = transpose_add(minimum_dots);
+    end_block(b, transpose_add(dots), msum);
+  }
+  return acc;
+}
+
 template <typename Block>
 void matmul_rows(const MatmulArgs& args) {
-  using U = Unpack<Block>;
   const int64_t n_blocks = args.row_len / Block::kLen;
   for (int64_t first = 0; first < args.n_rows; first += 8) {
     const int64_t n_valid = args.n_rows - first < 8 ? args.n_rows - first : 8;
     const RowGroup<Block> rows(args.weights + first * args.row_bytes, args.row_bytes, n_valid);
     for (int64_t c = 0; c < args.n_columns; ++c) {
       const ColumnView<Block> column(args.columns + c * args.column_bytes, args.row_len);
-      VecF32 acc = f32_zero();
-      for (int64_t b = 0; b < n_blocks; ++b) {
-        const int8_t* a = column.codes + b * Block::kLen;
-        const int16_t* sums = column.sums + b * ColumnView<Block>::kSumsPerBlock;
-        VecI32 dots[8], minimum_dots[8];
-        for (int r = 0; r < 8; ++r) {
-          prefetch_next_group(rows.row[r], 8 * args.row_bytes, b);
-          dots[r] = block_dot(rows.row[r][b], a, sums, &minimum_dots[r]);
-        }
-        const VecF32 d = gather_f16([&](int r) { return U::d(rows.row[r][b]); });
-        VecF32 m = f32_zero();
-        if constexpr (U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger) {
-          m = gather_f16([&](int r) { return U::m(rows.row[r][b]); });
-        }
-        VecI32 msum = i32_zero();
-        if constexpr (U::kScaled) msum = transpose_add(minimum_dots);
-        acc = accumulate<U>(transpose_add(dots), msum, d, m, column.scales[b], sums[0], acc);
-      }
+      const VecF32 acc = rows_dot(rows, column, n_blocks, 8 * args.row_bytes);
       store_rows(args.out + c * args.out_stride + first, acc, n_valid);
     }
   }

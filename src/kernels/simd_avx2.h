@@ -89,17 +89,22 @@ inline VecF32 to_float(VecI32 a) { return _mm256_cvtepi32_ps(bits(a)); }
 inline VecI16 i16_zero() { return (VecI16)(_mm256_setzero_si256()); }
 inline VecI16 i16_set1(int16_t x) { return (VecI16)(_mm256_set1_epi16(x)); }
 inline VecI16 i16_load(const void* p) { return (VecI16)(load_bits(p)); }
-inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {
-  return (VecI16)(_mm256_set_m128i(_mm_set1_epi16(high_half), _mm_set1_epi16(low_half)));
-}
 inline void i16_store(void* p, VecI16 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
-inline void i16_widen8(uint64_t bytes, int16_t out[8]) {
-  const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(x));
+inline VecI16 i16_widen8(uint64_t bytes) {
+  return (VecI16)_mm256_cvtepu8_epi16(_mm_set1_epi64x(static_cast<long long>(bytes)));
 }
 inline VecI16 i16_widen8_twice(uint64_t bytes) {
   const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
   return (VecI16)_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, x));
+}
+inline VecI16 i16_widen_even_odd(const int8_t p[16]) {
+  const __m128i order = _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return (VecI16)_mm256_cvtepi8_epi16(_mm_shuffle_epi8(bytes, order));
+}
+inline VecI16 i16_pick(VecI16 a, int k) {
+  return (VecI16)_mm256_shuffle_epi8(bits(a),
+                                     _mm256_set1_epi16(static_cast<int16_t>(0x0100 + 0x0202 * k)));
 }
 inline VecI16 i16_widen16(const int8_t p[16]) {
   return (VecI16)(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
@@ -110,6 +115,11 @@ inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
 }
 
 inline VecI8 i8_load(const void* p) { return (VecI8)(load_bits(p)); }
+inline VecI8 i8_halves(const void* low, const void* high) {
+  const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(low));
+  const __m128i b = _mm_loadu_si128(static_cast<const __m128i*>(high));
+  return (VecI8)_mm256_set_m128i(b, a);
+}
 inline VecI8 i8_broadcast4(const void* p) {
   int32_t word;
   __builtin_memcpy(&word, p, 4);
@@ -159,14 +169,19 @@ inline VecI16 dot_i8(VecI8 a, VecI8 s) {
       VecI16)(_mm256_maddubs_epi16(_mm256_abs_epi8(bits(a)), _mm256_sign_epi8(bits(s), bits(a))));
 }
 
-inline VecI32 transpose_add(const VecI32 r[8]) {
-  const __m256i a = _mm256_hadd_epi32(bits(r[0]), bits(r[1])),
-                b = _mm256_hadd_epi32(bits(r[2]), bits(r[3]));
-  const __m256i c = _mm256_hadd_epi32(bits(r[4]), bits(r[5])),
-                d = _mm256_hadd_epi32(bits(r[6]), bits(r[7]));
+inline void transpose_add_halves(const VecI32 r[8], VecI32 sums[2]) {
+  const __m256i a = _mm256_hadd_epi32(bits(r[0]), bits(r[1]));
+  const __m256i b = _mm256_hadd_epi32(bits(r[2]), bits(r[3]));
+  const __m256i c = _mm256_hadd_epi32(bits(r[4]), bits(r[5]));
+  const __m256i d = _mm256_hadd_epi32(bits(r[6]), bits(r[7]));
   const __m256i low = _mm256_hadd_epi32(a, b), high = _mm256_hadd_epi32(c, d);
-  return (VecI32)(_mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                   _mm256_permute2x128_si256(low, high, 0x31)));
+  sums[0] = (VecI32)_mm256_permute2x128_si256(low, high, 0x20);
+  sums[1] = (VecI32)_mm256_permute2x128_si256(low, high, 0x31);
+}
+inline VecI32 transpose_add(const VecI32 r[8]) {
+  VecI32 sums[2];
+  transpose_add_halves(r, sums);
+  return add(sums[0], sums[1]);
 }
 inline void transpose8(VecI32 r[8]) {
   __m256i t[8], u[8];

@@ -180,20 +180,29 @@ inline VecI16 i16_load(const void* p) {
   __builtin_memcpy(&r, p, 32);
   return r;
 }
-inline VecI16 i16_pair(int16_t low_half, int16_t high_half) {  // lanes 0-7, lanes 8-15
-  VecI16 r;
-  NIBBLE_LANES(16) r.v[i] = i < 8 ? low_half : high_half;
-  return r;
-}
 inline void i16_store(void* p, VecI16 a) { __builtin_memcpy(p, &a, 32); }
-// Unsigned bytes (of a word, lowest first) to int16: eight of them, eight of them each twice; 16
-// signed ones.
-inline void i16_widen8(uint64_t bytes, int16_t out[8]) {
-  NIBBLE_LANES(8) out[i] = static_cast<int16_t>((bytes >> (8 * i)) & 0xff);
+// Unsigned bytes of a word, lowest first, to int16: all eight in both halves; each of the eight
+// twice.
+inline VecI16 i16_widen8(uint64_t bytes) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>((bytes >> (8 * (i % 8))) & 0xff);
+  return r;
 }
 inline VecI16 i16_widen8_twice(uint64_t bytes) {
   VecI16 r;
   NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>((bytes >> (8 * (i / 2))) & 0xff);
+  return r;
+}
+// 16 signed bytes to int16: even ones to the low, odd ones to the high half; in order.
+inline VecI16 i16_widen_even_odd(const int8_t p[16]) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = p[i % 8 * 2 + i / 8];
+  return r;
+}
+// In each half, lane k everywhere.
+inline VecI16 i16_pick(VecI16 a, int k) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[i / 8 * 8 + k];
   return r;
 }
 inline VecI16 i16_widen16(const int8_t p[16]) {
@@ -215,6 +224,12 @@ inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
 inline VecI8 i8_load(const void* p) {
   VecI8 r;
   __builtin_memcpy(&r, p, 32);
+  return r;
+}
+inline VecI8 i8_halves(const void* low, const void* high) {  // 16 bytes from each
+  VecI8 r;
+  __builtin_memcpy(r.v, low, 16);
+  __builtin_memcpy(r.v + 16, high, 16);
   return r;
 }
 inline VecI8 i8_broadcast4(const void* p) {  // four bytes, eight times
@@ -287,6 +302,11 @@ inline VecI32 transpose_add(const VecI32 rows[8]) {
   VecI32 r{};
   for (int row = 0; row < 8; ++row) NIBBLE_LANES(8) r.v[row] += rows[row].v[i];
   return r;
+}
+// The same for lanes 0-3 (sums[0]) and lanes 4-7 (sums[1]) apart.
+inline void transpose_add_halves(const VecI32 rows[8], VecI32 sums[2]) {
+  sums[0] = sums[1] = VecI32{};
+  for (int row = 0; row < 8; ++row) NIBBLE_LANES(8) sums[i / 4].v[row] += rows[row].v[i];
 }
 inline void transpose8(VecI32 rows[8]) {
   for (int a = 0; a < 8; ++a) {

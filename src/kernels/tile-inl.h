@@ -40,9 +40,12 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_blocks, std::byte* tile) 
       auto* minimum_pairs = reinterpret_cast<int16_t*>(tile + T::kMinima);
       for (int r = 0; r < 8; ++r) {
         int16_t scales[16], minima[16];
-        i16_store(minima, U::scales_and_minima(rows.row[r][b], scales));
+        const Scales packed = U::scales(rows.row[r][b]);
+        i16_store(scales, packed.scales);
+        i16_store(minima, packed.minima);
         for (int s = 0; s < T::kSubs; ++s) {
-          scale_pairs[16 * s + 2 * r] = scale_pairs[16 * s + 2 * r + 1] = scales[s];
+          const int16_t scale = U::kSub == 32 ? scales[s] : scales[s % 2 * 8 + s / 2];
+          scale_pairs[16 * s + 2 * r] = scale_pairs[16 * s + 2 * r + 1] = scale;
         }
         for (int p = 0; p < 16; ++p) minimum_pairs[16 * (p / 2) + 2 * r + p % 2] = minima[p];
       }

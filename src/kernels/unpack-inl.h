@@ -6,9 +6,11 @@
 //   kScaled      the block has integer scales
 //   kMinimum     what is subtracted or added beside the codes (enum Minimum)
 //   codes(b, i)  32 consecutive codes, i in [0, kLen / 32)
+//   kPairs       4-bit codes in qs and nothing else: two blocks can share their steps;
+//   value(nibbles)
+//                then turns nibbles into codes
 //   d(b), m(b)   float scale and float minimum as f16 bits
-//   scales_and_minima(b, s)   the integer scales of the kLen / kSub sub-blocks; returns the integer
-//                minima, one per 16 codes
+//   scales(b)    the integer scales and minima of the sub-blocks
 
 enum class Minimum {
   kNone,
@@ -16,6 +18,14 @@ enum class Minimum {
   kSubScale,  // integer: isum -= 32 * sum over sub-blocks of scale * activation sum; exact (Q6_K)
   kFloat,     // float: acc += m * (d_activation * sum of activation codes)
   kInteger,   // float times integer: acc -= (dmin * d_activation) * sum of minimum * activation sum
+};
+
+// Integer scales of a super-block. 32-wide sub-blocks: scale s in lane s of both halves. 16-wide:
+// even ones in the low, odd ones in the high half. So i16_pick(scales, i) is the factor of the i-th
+// 32 codes.
+struct Scales {
+  VecI16 scales;
+  VecI16 minima;  // one per 16 codes, in order
 };
 
 template <typename Block>
@@ -26,7 +36,9 @@ struct Unpack<BlockQ4_0> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 15, kOffset = 8;
   static constexpr Minimum kMinimum = Minimum::kOffset;
+  static constexpr bool kPairs = true;
   static VecI8 codes(const BlockQ4_0& b, int) { return expand_nibbles(b.qs); }
+  static VecI8 value(VecI8 nibbles) { return nibbles; }
   static uint16_t d(const BlockQ4_0& b) { return b.d; }
 };
 
@@ -35,7 +47,9 @@ struct Unpack<BlockQ4_1> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 15, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kFloat;
+  static constexpr bool kPairs = true;
   static VecI8 codes(const BlockQ4_1& b, int) { return expand_nibbles(b.qs); }
+  static VecI8 value(VecI8 nibbles) { return nibbles; }
   static uint16_t d(const BlockQ4_1& b) { return b.d; }
   static uint16_t m(const BlockQ4_1& b) { return b.m; }
 };
@@ -45,6 +59,7 @@ struct Unpack<BlockQ5_0> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 31, kOffset = 16;
   static constexpr Minimum kMinimum = Minimum::kOffset;
+  static constexpr bool kPairs = false;
   static VecI8 codes(const BlockQ5_0& b, int) {
     return either(expand_nibbles(b.qs), expand_bits_to_16(b.qh));
   }
@@ -56,6 +71,7 @@ struct Unpack<BlockQ5_1> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 31, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kFloat;
+  static constexpr bool kPairs = false;
   static VecI8 codes(const BlockQ5_1& b, int) {
     return either(expand_nibbles(b.qs), expand_bits_to_16(b.qh));
   }
@@ -68,6 +84,7 @@ struct Unpack<BlockQ8_0> {
   static constexpr bool kSigned = true, kScaled = false;
   static constexpr int kSub = 32, kLargest = 128, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kNone;
+  static constexpr bool kPairs = false;
   static VecI8 codes(const BlockQ8_0& b, int) { return i8_load(b.qs); }
   static uint16_t d(const BlockQ8_0& b) { return b.d; }
 };
@@ -77,9 +94,9 @@ struct Unpack<BlockIQ4_NL> {
   static constexpr bool kSigned = true, kScaled = false;
   static constexpr int kSub = 32, kLargest = 127, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kNone;
-  static VecI8 codes(const BlockIQ4_NL& b, int) {
-    return lookup16(kIQ4Values, expand_nibbles(b.qs));
-  }
+  static constexpr bool kPairs = true;
+  static VecI8 codes(const BlockIQ4_NL& b, int) { return value(expand_nibbles(b.qs)); }
+  static VecI8 value(VecI8 nibbles) { return lookup16(kIQ4Values, nibbles); }
   static uint16_t d(const BlockIQ4_NL& b) { return b.d; }
 };
 
@@ -98,16 +115,15 @@ inline void unpack_scales_6bit(const uint8_t packed[12], uint64_t* scales, uint6
 
 template <typename Block>
 struct UnpackAffineK {  // what Q4_K and Q5_K share
-  static constexpr bool kSigned = false, kScaled = true;
+  static constexpr bool kSigned = false, kScaled = true, kPairs = false;
   static constexpr int kSub = 32, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kInteger;
   static uint16_t d(const Block& b) { return b.d; }
   static uint16_t m(const Block& b) { return b.dmin; }
-  static VecI16 scales_and_minima(const Block& b, int16_t scales[16]) {
+  static Scales scales(const Block& b) {
     uint64_t scale_bytes, minimum_bytes;
     unpack_scales_6bit(b.scales, &scale_bytes, &minimum_bytes);
-    i16_widen8(scale_bytes, scales);
-    return i16_widen8_twice(minimum_bytes);
+    return {i16_widen8(scale_bytes), i16_widen8_twice(minimum_bytes)};
   }
 };
 
@@ -152,7 +168,7 @@ struct Unpack<BlockQ5_K> : UnpackAffineK<BlockQ5_K> {
 
 template <>
 struct Unpack<BlockQ6_K> {
-  static constexpr bool kSigned = false, kScaled = true;
+  static constexpr bool kSigned = false, kScaled = true, kPairs = false;
   static constexpr int kSub = 16, kLargest = 63, kOffset = 32;
   static constexpr Minimum kMinimum = Minimum::kSubScale;
   static VecI8 codes(const BlockQ6_K& b, int i) {
@@ -170,9 +186,7 @@ struct Unpack<BlockQ6_K> {
     }
   }
   static uint16_t d(const BlockQ6_K& b) { return b.d; }
-  static VecI16 scales_and_minima(const BlockQ6_K& b, int16_t scales[16]) {
-    const VecI16 all = i16_widen16(b.scales);
-    i16_store(scales, all);
-    return all;  // 32 * scale; the 32 is applied to the sum
+  static Scales scales(const BlockQ6_K& b) {
+    return {i16_widen_even_odd(b.scales), i16_widen16(b.scales)};  // 32 * scale: applied to the sum
   }
 };

@@ -11,7 +11,7 @@ namespace {
 // slow core leaves its share to others. Many columns: one panel of the tiled kernels.
 int64_t rows_per_chunk(const Tensor& weights, int64_t n_columns) {
   if (n_columns >= 4) return 16;
-  constexpr int64_t kChunkBytes = 64 << 10;
+  constexpr int64_t kChunkBytes = 24 << 10;
   const int64_t rows = kChunkBytes / std::max<int64_t>(weights.row_bytes, 1);
   return std::clamp<int64_t>(rows / kRowGroup * kRowGroup, kRowGroup, 256);
 }
