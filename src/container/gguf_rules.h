@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "container/gguf.h"
@@ -54,5 +56,18 @@ const char* gguf_name_problem(std::string_view name, size_t max_bytes);
 // when a dim is not positive, the row is not a multiple of the block, or a product overflows;
 // then *problem says which.
 std::optional<uint64_t> gguf_tensor_bytes(const GgufTensor& tensor, const char** problem);
+
+// How numbers and strings stand in a file: little-endian; length first.
+template <typename T>
+void append_number(std::string& out, T value) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof(T));
+  out.append(bytes, sizeof(T));
+}
+
+inline void append_string(std::string& out, std::string_view text) {
+  append_number<uint64_t>(out, text.size());
+  out.append(text);
+}
 
 }  // namespace nibble

@@ -12,18 +12,6 @@
 namespace nibble {
 namespace {
 
-template <typename T>
-void append_number(std::string& out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out.append(bytes, sizeof(T));
-}
-
-void append_string(std::string& out, std::string_view text) {
-  append_number<uint64_t>(out, text.size());
-  out.append(text);
-}
-
 ByteReader reader_of(const std::string& bytes) {
   return ByteReader(std::as_bytes(std::span(bytes)));
 }

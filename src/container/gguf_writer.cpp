@@ -13,18 +13,6 @@
 namespace nibble {
 namespace {
 
-template <typename T>
-void append_number(std::string& out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out.append(bytes, sizeof(T));
-}
-
-void append_string(std::string& out, std::string_view text) {
-  append_number<uint64_t>(out, text.size());
-  out.append(text);
-}
-
 uint64_t align(uint64_t value, uint64_t alignment) {
   const auto aligned = checked_align(value, alignment);
   CHECK(aligned);  // sums are bounded by add_tensor()
