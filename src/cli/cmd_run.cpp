@@ -99,24 +99,20 @@ Status run_model(RunOptions options) {
 }
 
 // CLI::Range lets "nan" pass, which compares as not outside of anything.
-CLI::Validator number_between(double low, double high) {
+template <typename T>
+CLI::Validator between(const char* kind, T low, T high) {
   return CLI::Validator(
-      [low, high](std::string& text) -> std::string {
-        double value = 0;
+      [=](std::string& text) -> std::string {
+        T value{};
         if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return "";
-        return fmt::format("{} is no number from {:g} to {:g}", text, low, high);
-      },
-      fmt::format("{:g} to {:g}", low, high));
-}
-
-CLI::Validator count_between(int64_t low, int64_t high) {
-  return CLI::Validator(
-      [low, high](std::string& text) -> std::string {
-        int64_t value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return "";
-        return fmt::format("{} is no whole number from {} to {}", text, low, high);
+        return fmt::format("{} is no {} from {} to {}", text, kind, low, high);
       },
       fmt::format("{} to {}", low, high));
+}
+
+CLI::Validator number_between(double low, double high) { return between("number", low, high); }
+CLI::Validator count_between(int64_t low, int64_t high) {
+  return between("whole number", low, high);
 }
 
 void add_model_flags(CLI::App& verb, RunOptions& options) {

@@ -86,8 +86,8 @@ struct AttentionArgs {
 struct KernelTable {
   const char* name;  // as NIBBLE_ISA spells it
 
-  // By wire id: quantized (or float) activations as Format::activation says. Null only where
-  // kernels::matmul_of falls back to matmul_decoded.
+  // By wire id: quantized (or float) activations as Format::activation says. Null for a format
+  // without a fast kernel: ops/matmul then takes matmul_decoded.
   MatmulFn matmul[64];
   // Any format, float activations: decodes rows into scratch, then the float dot. The
   // float-activation mode, and the way a format runs before it has a fast kernel.

@@ -20,7 +20,6 @@ inline __m256i load_bits(const void* p) {
 // ---- scalars ------------------------------------------------------------------------------------
 
 inline float scalar_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-inline float f16_bits_to_float(uint16_t h) { return _cvtsh_ss(h); }
 
 // ---- 8 floats -----------------------------------------------------------------------------------
 
