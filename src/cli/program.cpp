@@ -74,6 +74,7 @@ int run_program(int argc, char** argv) {
   Command command;
   add_inspect(app, command);
   add_quantize(app, command);
+  add_calibrate(app, command);
   add_run(app, command);
   add_tokenize(app, command);
   add_bench(app, command);

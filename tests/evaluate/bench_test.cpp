@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "evaluate/median.h"
-#include "tests/evaluate/evaluate_models.h"
+#include "tests/support/spread_model.h"
 
 namespace nibble {
 namespace {

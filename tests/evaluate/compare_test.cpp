@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "tests/evaluate/evaluate_models.h"
+#include "tests/support/spread_model.h"
 
 namespace nibble {
 namespace {
