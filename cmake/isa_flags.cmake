@@ -1,11 +1,13 @@
-# One row per ISA: its one file in src/kernels, and the flags only that file is compiled with.
+# One row per ISA: its files in src/kernels (isa_ and encode_), and the flags only they are compiled
+# with.
 #
 # -fno-tree-ter: g++ 12 otherwise moves the additions of a chain of byte products behind all of the
 # products, which then spill; with it the inner loop of a 4-bit tile has no spill (149 instructions
 # instead of 176).
 set(NIBBLE_KERNEL_FLAGS $<$<CXX_COMPILER_ID:GNU>:-fno-tree-ter>)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_avx2.cpp PROPERTIES
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_avx2.cpp
+    ${CMAKE_SOURCE_DIR}/src/kernels/encode_avx2.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;-mbmi2;${NIBBLE_KERNEL_FLAGS}"
     TARGET_DIRECTORY nibble_kernels)
 endif()

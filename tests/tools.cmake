@@ -4,5 +4,11 @@ add_test(NAME tools.floors
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/check_floors.py ${CMAKE_SOURCE_DIR})
 add_test(NAME tools.sizes
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/check_sizes.py ${CMAKE_SOURCE_DIR})
+add_test(NAME tools.format_places
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/check_format_places.py
+                 ${CMAKE_SOURCE_DIR})
 add_test(NAME tools.checks_self_test
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/test_checks.py)
+add_test(NAME tools.formats_report
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/formats_report.py --check
+                 ${CMAKE_SOURCE_DIR})

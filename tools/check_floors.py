@@ -37,7 +37,7 @@ FORBIDDEN = {
 # A kernel file is compiled once per instruction set. An inline function of the standard library
 # that it emits could be the copy the linker keeps for everybody, so it may include only headers
 # that emit none.
-KERNEL_TEXT = re.compile(r"(^isa_.*\.cpp|-inl\.h|^simd_.*\.h)$")
+KERNEL_TEXT = re.compile(r"(^(?:isa|encode)_.*\.cpp|-inl\.h|^simd_.*\.h)$")
 KERNEL_HEADERS = {"cstdint", "cstddef", "cstring", "bit", "immintrin.h", "arm_neon.h"}
 
 INTRINSICS = re.compile(r"^(\w*intrin\.h|arm_\w+\.h)$")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import check_floors  # noqa: E402
+import check_format_places  # noqa: E402
 import check_sizes  # noqa: E402
 
 CLEAN = {
@@ -132,6 +133,56 @@ class FloorsTest(TreeTest):
             self.assertEqual(check_floors.main([str(self.root)]), 1)
             self.assertIn("src/base/bad.h:1:", err.getvalue())
             self.assertEqual(check_floors.main([str(self.root / "nowhere")]), 2)
+
+
+FORMAT = {
+    "src/formats/blocks.h": "struct BlockQ9_X {};\n",
+    "src/formats/format.h": "enum class FormatId {\n  Q9_X = 9,\n};\n",
+    "src/formats/codecs.h": "void decode_block(const BlockQ9_X& block, float* x);\n",
+    "src/formats/nine.cpp": "void decode_block(const BlockQ9_X& block, float* x) {}\n",
+    "src/formats/catalog.cpp": 'auto row = block_row<BlockQ9_X>("Q9_X", kAny);\n',
+    "src/kernels/unpack_nine-inl.h": "template <>\nstruct Unpack<BlockQ9_X> {};\n",
+    "src/kernels/matmul-inl.h": "// BlockQ9_X in a comment is nothing\n",
+    "src/quantize/recipe.cpp": "auto type = FormatId::Q9_X;\n",
+}
+
+
+class FormatPlacesTest(TreeTest):
+    def errors_with(self, files):
+        self.write(FORMAT)
+        self.write(files)
+        return check_format_places.check_tree(self.root)
+
+    def test_clean_tree_passes(self):
+        self.assertEqual(self.errors_with({}), [])
+
+    def test_a_place_too_many_is_caught(self):
+        for path in ("src/formats/scale_search.cpp", "src/kernels/table-inl.h",
+                     "src/quantize/pipeline.cpp", "src/formats/blocks_more.h"):
+            with self.subTest(path):
+                self.assertNotEqual(self.errors_with({path: "f(sizeof(BlockQ9_X));\n"}), [])
+                os.remove(self.root / path)
+        errors = self.errors_with({"src/kernels/dispatch.cpp": "\nif (id == FormatId::Q9_X) {}\n"})
+        self.assertEqual(len(errors), 1)
+        self.assertIn("src/kernels/dispatch.cpp:2: Q9_X is named here", errors[0])
+
+    def test_a_missing_place_is_caught(self):
+        for path in FORMAT:
+            if path.endswith(("matmul-inl.h", "recipe.cpp")):
+                continue
+            with self.subTest(path):
+                self.assertNotEqual(self.errors_with({path: "\n"}), [])
+
+    def test_an_encoder_asks_for_its_own_places(self):
+        declared = FORMAT["src/formats/codecs.h"] + (
+            "void encode_blocks(const float* x, const float* importance, BlockQ9_X* b, int64_t n);\n")
+        self.assertNotEqual(self.errors_with({"src/formats/codecs.h": declared}), [])
+        encoder = {"src/formats/codecs.h": declared,
+                   "src/formats/encode_nine-inl.h": "void encode_blocks(BlockQ9_X* b) {}\n"}
+        self.assertNotEqual(self.errors_with(encoder), [])
+        lists = {**encoder, "src/formats/encoders-inl.h": "row<BlockQ9_X>;\n",
+                 "src/formats/encoders.cpp": "void encode_blocks(BlockQ9_X* b) {}\n"}
+        self.assertEqual(self.errors_with(lists), [])
 
 
 class SizesTest(TreeTest):

@@ -1,15 +1,16 @@
 #include "base/file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "base/file_errors.h"
+#include "base/mapping_guard.h"
 
 namespace nibble {
 namespace {
@@ -30,6 +31,8 @@ ErrorKind kind_of_errno(int code) {
   }
 }
 
+}  // namespace
+
 Error errno_error(const fs::path& path, const char* action, const char* advice) {
   const int code = errno;
   return make_error(kind_of_errno(code), "[{}] cannot {}: {}; {}", path.string(), action,
@@ -42,8 +45,6 @@ const char* describe_non_regular(mode_t mode) {
   if (S_ISSOCK(mode)) return "a socket";
   return "a device";
 }
-
-}  // namespace
 
 Result<MappedFile> MappedFile::open(const fs::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer; we refuse it below.
@@ -69,6 +70,8 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
   MappedFile file;
   file.path_ = path;
   file.size_ = static_cast<size_t>(info.st_size);
+  file.device_ = info.st_dev;
+  file.inode_ = info.st_ino;
   if (file.size_ > 0) {
     void* map = mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
@@ -77,6 +80,7 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
       return error;
     }
     file.data_ = static_cast<const std::byte*>(map);
+    file.guard_ = guard_mapping(file.bytes());
   }
   ::close(fd);
   return file;
@@ -87,12 +91,32 @@ MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(device_, other.device_);
+  std::swap(inode_, other.inode_);
+  std::swap(guard_, other.guard_);
   std::swap(path_, other.path_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  release_mapping(guard_);
+  munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Status MappedFile::check_unchanged() const {
+  bool changed = guard_ != nullptr && is_damaged(*guard_);
+  // Up to the end of its last page a shorter file reads as zeros without a fault. Another file
+  // under the name does not matter: the mapping is of the one that was opened.
+  struct stat now;
+  if (!changed && stat(path_.c_str(), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_) {
+    changed = static_cast<uint64_t>(now.st_size) < size_;
+  }
+  if (!changed) return {};
+  return make_error(ErrorKind::kInvalid,
+                    "[{}] changed while it was read: bytes that it had when it was opened are "
+                    "gone; another program cut it, or its disk is failing",
+                    path_.string());
 }
 
 namespace {
@@ -107,87 +131,6 @@ void advise(std::span<const std::byte> range, int advice) {
 void MappedFile::will_need(std::span<const std::byte> range) const { advise(range, MADV_WILLNEED); }
 void MappedFile::dont_need(std::span<const std::byte> range) const { advise(range, MADV_DONTNEED); }
 
-Result<OutputFile> OutputFile::create(const fs::path& path, uint64_t size_bytes) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  // Renaming over a device or a FIFO would destroy it.
-  struct stat existing;
-  if (stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
-    return make_error(ErrorKind::kUsage, "[{}] is {}; give the name of a file for the output",
-                      path.string(), describe_non_regular(existing.st_mode));
-  }
-  struct statvfs space;
-  if (statvfs(folder.c_str(), &space) != 0) {
-    Error error = errno_error(path, "write", "does the folder exist?");
-    error.kind = ErrorKind::kFailure;  // an unwritable output, not a missing input
-    return error;
-  }
-  const uint64_t free_bytes = uint64_t{space.f_bavail} * space.f_frsize;
-  if (free_bytes < size_bytes) {
-    return make_error(ErrorKind::kResource,
-                      "[{}] needs {} bytes of disk, {} are free; free some "
-                      "space or choose another folder",
-                      path.string(), size_bytes, free_bytes);
-  }
-  OutputFile file;
-  file.path_ = path;
-  file.temporary_path_ = path;
-  file.temporary_path_ += fmt::format(".tmp.{}", getpid());
-  file.fd_ = ::open(file.temporary_path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file.fd_ < 0) {
-    Error error = errno_error(path, "write", "check the folder and its permissions");
-    if (error.kind == ErrorKind::kNotFound) error.kind = ErrorKind::kFailure;
-    return error;
-  }
-  return file;
-}
-
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      path_(std::move(other.path_)),
-      temporary_path_(std::exchange(other.temporary_path_, {})) {}
-
-OutputFile::~OutputFile() {
-  if (fd_ >= 0) ::close(fd_);
-  if (!temporary_path_.empty()) ::unlink(temporary_path_.c_str());
-}
-
-Status OutputFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return errno_error(path_, "write", "nothing was left behind; free some space and try again");
-    }
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
-}
-
-Status OutputFile::sync() {
-  while (fsync(fd_) != 0) {
-    if (errno == EINTR) continue;
-    return errno_error(path_, "flush to disk", "the disk may be full or failing");
-  }
-  return {};
-}
-
-Status OutputFile::commit() {
-  RETURN_IF_ERROR(sync());
-  if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) {
-    return errno_error(path_, "rename the finished file to its name",
-                       "check the folder's permissions");
-  }
-  temporary_path_.clear();
-  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd >= 0) {
-    fsync(folder_fd);  // some file systems refuse it; the data itself is safe
-    ::close(folder_fd);
-  }
-  return {};
-}
-
 Result<std::string> read_text_file(const fs::path& path, uint64_t max_bytes) {
   ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
   const auto bytes = file.bytes();
@@ -195,13 +138,9 @@ Result<std::string> read_text_file(const fs::path& path, uint64_t max_bytes) {
     return make_error(ErrorKind::kInvalid, "[{}] has {} bytes; at most {} are allowed",
                       path.string(), bytes.size(), max_bytes);
   }
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-}
-
-Status write_text_file(const fs::path& path, std::string_view text) {
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, text.size()));
-  RETURN_IF_ERROR(file.write_at(0, std::as_bytes(std::span(text))));
-  return file.commit();
+  std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  RETURN_IF_ERROR(file.check_unchanged());
+  return text;
 }
 
 bool is_same_file(const fs::path& a, const fs::path& b) {

@@ -1,119 +1,146 @@
 // nibble quantize: fewer bits per weight.
-#include <cmath>
-#include <cstdio>
+#include <charconv>
+#include <filesystem>
+#include <iterator>
 #include <memory>
+#include <optional>
 
-#include <nlohmann/json.hpp>
-
+#include "base/checked.h"
 #include "base/cpu.h"
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/quantize_report.h"
 #include "quantize/pipeline.h"
 
 namespace nibble {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct Options {
-  std::string input, output, positional_type, to;
-  int n_threads = 0, positional_threads = 0;
-  bool dry_run = false, json = false, allow_requantize = false;
+  std::string input, words[3];  // of the command line: IN, and [OUT] [TYPE] [THREADS]
+  std::string output;
+  QuantizeOptions quantize;
+  int n_threads = 0;
+  bool dry_run = false, json = false, compat_fallback = false, strict = false;
 };
 
-Json to_json(const QuantizePlan& plan) {
-  Json document;
-  document["type"] = plan.recipe->name;
-  document["n_params"] = plan.n_params;
-  document["source_bytes"] = plan.source_file_bytes;
-  document["file_bytes"] = plan.file_bytes;
-  document["requested_bits_per_weight"] = plan.requested_bits_per_weight;
-  document["bits_per_weight"] = plan.bits_per_weight;
-  document["tensors"] = Json::array();
-  for (const TensorPlan& tensor : plan.tensors) {
-    Json row = {{"name", tensor.source.name},
-                {"from", tensor.source.format->name},
-                {"type", tensor.chosen->name},
-                {"bytes", tensor.size_bytes}};
-    if (!tensor.reason.empty()) row["reason"] = tensor.reason;
-    document["tensors"].push_back(std::move(row));
-  }
-  return document;
+constexpr const char* kFileSizeForm =
+    "a whole number from 1, then M (a million bytes) or G (a thousand million)";
+
+// "300M", "4G", as gguf-split takes it.
+std::optional<uint64_t> parse_file_size(std::string_view text) {
+  uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr + 1 != end || number == 0) return std::nullopt;
+  if (*parsed.ptr == 'M') return checked_mul(number, uint64_t{1000000});
+  if (*parsed.ptr == 'G') return checked_mul(number, uint64_t{1000000000});
+  return std::nullopt;
 }
 
-void print_tensors(const QuantizePlan& plan) {
-  for (const TensorPlan& tensor : plan.tensors) {
-    fmt::print("  {:<32} {:<7} -> {:<7} {}{}\n", tensor.source.name, tensor.source.format->name,
-               tensor.chosen->name, human_bytes(static_cast<double>(tensor.size_bytes)),
-               tensor.reason.empty() ? "" : "  (" + tensor.reason + ")");
-  }
-}
-
-void print_summary(const QuantizePlan& plan, bool with_substitutes) {
-  const double from = static_cast<double>(plan.source_file_bytes),
-               to = static_cast<double>(plan.file_bytes);
-  fmt::print("{} -> {} ({:.1f} % {})\n", human_bytes(from), human_bytes(to),
-             std::abs(100 * (1 - to / from)), to > from ? "larger" : "smaller");
-  fmt::print("bits per weight: {:.3f} requested by {}, {:.3f} true\n",
-             plan.requested_bits_per_weight, plan.recipe->name, plan.bits_per_weight);
-  if (plan.n_substituted == 0) return;
-  fmt::print("{} tensors have another type than requested", plan.n_substituted);
-  if (!with_substitutes) {
-    fmt::print("\n");
-    return;
-  }
-  fmt::print(":\n");
-  std::string last_reason;
-  int same = 0;
-  const auto flush = [&] {
-    if (same > 0) fmt::print("  {} tensors: {}\n", same, last_reason);
+// llama-quantize's order of words: IN [OUT] TYPE [THREADS], where OUT may be missing when the next
+// word is a type; or IN OUT beside --to.
+void read_words(Options& options) {
+  std::vector<std::string> words(std::begin(options.words), std::end(options.words));
+  std::erase(words, "");
+  const auto take = [&] {
+    std::string word = words.front();
+    words.erase(words.begin());
+    return word;
   };
-  for (const TensorPlan& tensor : plan.tensors) {
-    if (tensor.chosen == tensor.requested) continue;
-    if (tensor.reason != last_reason) {
-      flush();
-      same = 0;
-      last_reason = tensor.reason;
-    }
-    ++same;
+  std::string& type = options.quantize.to;
+  const bool has_flag = !type.empty();
+  if (!words.empty() && (has_flag || !find_recipe(words.front()).ok())) options.output = take();
+  if (!words.empty() && !has_flag) type = take();
+  if (type.empty() || (has_flag && !words.empty())) {
+    throw CLI::ValidationError("quantize",
+                               "give the type once, as --to TYPE or as a word after OUT");
   }
-  flush();
+  if (!words.empty()) {
+    const std::string threads = take();
+    const std::string error = CLI::Range(1, kMaxThreads)(threads);
+    if (!error.empty()) throw CLI::ValidationError("THREADS", error);
+    if (options.n_threads == 0) options.n_threads = std::stoi(threads);
+  }
+  if (!options.output.empty() || options.dry_run) return;
+  if (has_flag) throw CLI::RequiredError("OUT");
+  // as llama-quantize names it
+  const auto recipe = find_recipe(type);
+  const std::string name(recipe.ok() ? (*recipe)->name : type);
+  const std::string ending = options.quantize.keep_split ? "" : ".gguf";
+  const auto folder = std::filesystem::path(options.input).parent_path();
+  options.output = (folder / ("ggml-model-" + name + ending)).string();
 }
 
-Status run_quantize(const Options& options) {
-  QuantizeOptions quantize;
-  quantize.to = options.to.empty() ? options.positional_type : options.to;
-  quantize.allow_requantize = options.allow_requantize;
-  if (options.dry_run) {
-    ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.input));
-    ASSIGN_OR_RETURN(const QuantizePlan plan, plan_quantize(file, quantize));
-    if (options.json) {
-      fmt::print("{}\n", to_json(plan).dump(2));
-    } else {
-      print_tensors(plan);
-      print_summary(plan, false);
-    }
-    return {};
-  }
-  const int wanted = options.n_threads > 0 ? options.n_threads : options.positional_threads;
-  ThreadPool pool(wanted > 0 ? wanted : usable_cores());
-  ProgressBar bar("quantizing");
-  const auto progress = [&](uint64_t done, uint64_t total) {
-    bar.update(static_cast<int64_t>(done), static_cast<int64_t>(total));
-  };
-  auto report =
-      quantize_file(options.input, options.output, quantize, pool, progress, &interrupted());
-  if (!report.ok()) return report.error();
+Status run_dry(const Options& options) {
+  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.input));
+  ASSIGN_OR_RETURN(const QuantizePlan plan, plan_quantize(file, options.quantize));
+  for (const std::string& warning : plan.warnings) log_warning(warning);
   if (options.json) {
-    Json document = to_json(report->plan);
-    document["seconds"] = report->seconds;
-    fmt::print("{}\n", document.dump(2));
+    fmt::print("{}\n", plan_json(plan).dump(2));
   } else {
-    fmt::print("{} written in {:.1f} s\n", options.output, report->seconds);
-    print_summary(report->plan, true);
+    print_plan(plan);
   }
   return {};
+}
+
+Status run_quantize(Options options) {
+  if (options.compat_fallback) options.quantize.rows = RowPolicy::like_llama_cpp;
+  if (options.strict) options.quantize.rows = RowPolicy::strict;
+  if (options.dry_run) return run_dry(options);
+  ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
+  auto report = [&] {
+    ProgressBar bar("quantizing");
+    const auto progress = [&](uint64_t done, uint64_t total) {
+      bar.update(static_cast<int64_t>(done), static_cast<int64_t>(total));
+    };
+    return quantize_file(options.input, options.output, options.quantize, pool, progress,
+                         &interrupted());
+  }();
+  if (!report.ok()) return report.error();
+  if (options.json) {
+    fmt::print("{}\n", report_json(*report).dump(2));
+  } else {
+    print_report(*report);
+  }
+  return {};
+}
+
+void add_type_flags(CLI::App& verb, QuantizeOptions& options) {
+  verb.add_option("--to", options.to, "The type: " + recipe_names());
+  verb.add_option("--tensor-type", options.tensor_types,
+                  "REGEX=TYPE: another type for tensors whose name matches; may be repeated, the "
+                  "first that matches counts")
+      ->allow_extra_args(false);
+  verb.add_option("--output-tensor-type", options.output_type, "Another type for output.weight");
+  verb.add_option("--token-embedding-type", options.embedding_type,
+                  "Another type for token_embd.weight");
+  verb.add_flag("--pure", options.pure, "The same type for every matrix, no exceptions");
+  verb.add_flag("--leave-output-tensor", options.leave_output, "output.weight keeps its type");
+  verb.add_option("--imatrix", options.imatrix,
+                  "An importance matrix (nibble calibrate, llama-imatrix): which columns matter");
+  verb.add_option(
+          "--override-kv", options.metadata,
+          "KEY=TYPE:VALUE: other metadata; TYPE is int, float, bool or str; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_flag("--allow-requantize", options.allow_requantize,
+                "Accept a model that is quantized already (its error adds to the new one)");
+}
+
+void add_split_flags(CLI::App& verb, QuantizeOptions& options) {
+  CLI::Option* keep_split =
+      verb.add_flag("--keep-split", options.keep_split,
+                    "Write as many files as the model was read from (OUT-00001-of-0000N.gguf)");
+  verb.add_option_function<std::string>(
+          "--split-max-size",
+          [&options](const std::string& text) {
+            const auto bytes = parse_file_size(text);
+            if (!bytes) throw CLI::ValidationError("--split-max-size", kFileSizeForm);
+            options.split_max_bytes = *bytes;
+          },
+          "Write files of at most so many bytes, N followed by M or G (OUT-00001-of-0000N.gguf)")
+      ->excludes(keep_split);
 }
 
 }  // namespace
@@ -122,22 +149,22 @@ void add_quantize(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("quantize", "Write a model with fewer bits per weight");
   verb->add_option("IN", options->input, "The model to read (GGUF)")->required();
-  verb->add_option("OUT", options->output, "The file to write")->required();
-  verb->add_option("TYPE", options->positional_type, "The type, as a third word instead of --to");
-  verb->add_option("THREADS", options->positional_threads, "Threads, as a fourth word")
-      ->check(CLI::Range(1, kMaxThreads));
-  verb->add_option("--to", options->to, "The type: " + recipe_names());
+  verb->add_option("OUT", options->words[0], "The file to write");
+  verb->add_option("TYPE", options->words[1], "The type, as a word instead of --to");
+  verb->add_option("THREADS", options->words[2], "Threads, as a last word");
+  add_type_flags(*verb, options->quantize);
+  add_split_flags(*verb, options->quantize);
+  CLI::Option* compat =
+      verb->add_flag("--compat-fallback", options->compat_fallback,
+                     "Where rows do not fit the type, take what llama.cpp takes (larger)");
+  verb->add_flag("--strict", options->strict, "Where rows do not fit the type, refuse")
+      ->excludes(compat);
   add_threads_flag(*verb, options->n_threads);
   add_json_flag(*verb, options->json);
   verb->add_flag("--dry-run", options->dry_run,
                  "Print types per tensor and the final size; write nothing");
-  verb->add_flag("--allow-requantize", options->allow_requantize,
-                 "Accept a model that is quantized already (its error adds to the new one)");
   verb->callback([options, &command] {
-    if (options->to.empty() == options->positional_type.empty()) {
-      throw CLI::ValidationError("quantize",
-                                 "give the type once, as --to TYPE or as the third word");
-    }
+    read_words(*options);
     command.run = [options] { return run_quantize(*options); };
   });
 }

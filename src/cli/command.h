@@ -21,6 +21,7 @@ void add_quantize(CLI::App& app, Command& command);
 void add_run(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
+void add_quants(CLI::App& app, Command& command);
 void add_calibrate(CLI::App& app, Command& command);
 void add_compare(CLI::App& app, Command& command);
 

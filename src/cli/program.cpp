@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/mapping_guard.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "container/printable.h"
@@ -65,6 +66,7 @@ int run_program(int argc, char** argv) {
   set_log_sink(
       [](std::string_view message) { fmt::print(stderr, "nibble: warning: {}\n", message); });
   install_interrupt_handler();
+  install_mapping_guard();
 
   CLI::App app{
       "nibble quantizes language models, proves what it cost, and runs them on this computer.",
@@ -74,6 +76,7 @@ int run_program(int argc, char** argv) {
   Command command;
   add_inspect(app, command);
   add_quantize(app, command);
+  add_quants(app, command);
   add_calibrate(app, command);
   add_run(app, command);
   add_tokenize(app, command);

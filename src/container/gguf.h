@@ -65,7 +65,9 @@ enum class GgufType : uint32_t {
 // widths when the value survives.
 class GgufValue {
  public:
+  static GgufValue of_uint16(uint16_t value);
   static GgufValue of_uint32(uint32_t value);
+  static GgufValue of_int32(int32_t value);
   static GgufValue of_float32(float value);
   static GgufValue of_bool(bool value);
   static GgufValue of_string(std::string_view value);
@@ -118,45 +120,76 @@ struct GgufTensor {
   const Format* format = nullptr;
   int n_dims = 0;
   std::array<int64_t, 4> dims{1, 1, 1, 1};  // fastest first; dims beyond n_dims are 1
-  uint64_t offset = 0;                      // from the start of the data section
+  uint64_t offset = 0;                      // from the start of the data section of its file
   uint64_t size_bytes = 0;
+  uint32_t shard = 0;  // which file of the model, from 0 (gguf_split.h)
 
   int64_t n_elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
   int64_t row_len() const { return dims[0]; }
   int64_t n_rows() const { return dims[1] * dims[2] * dims[3]; }
 };
 
-// A validated file: whoever holds one may trust every number in it. Immutable.
+// A validated model: whoever holds one may trust every number in it. Immutable.
 //
 // Beyond the limits above the reader asks, as llama.cpp does, that tensors lie in the order of the
 // table, each at the first aligned offset behind the one before (no overlap, no hole). It also
 // refuses what llama.cpp lets pass: dimensions of 0, n_dims 0, empty tensor names, names that are
 // not UTF-8 or hold a NUL, bools other than 0 and 1. Bytes behind the last tensor are ignored.
+//
+// A model may be divided into several files (gguf_split.h). It is opened by the first; the others
+// are found beside it by their names. Their tensors follow each other, file by file. Metadata is
+// that of the first file; of the others only what contradicts it is looked at.
 class GgufFile {
  public:
-  // Errors: kNotFound, kUsage (not a regular file), kInvalid (malformed, truncated, contradictory,
-  // with byte offset and field), kFailure (tensor type id that nibble does not know).
+  // Errors: kNotFound (also a shard), kUsage (not a regular file; a shard that is not the first),
+  // kInvalid (malformed, truncated, contradictory, with byte offset and field; shards that do not
+  // belong together), kFailure (tensor type id that nibble does not know).
   static Result<GgufFile> open(const std::filesystem::path& path);
+  // One file by itself, whatever it says about others; split.* stays in the metadata.
+  static Result<GgufFile> open_single(const std::filesystem::path& path);
   // The parser itself, over bytes in memory (tests, fuzzing). The bytes must outlive the result.
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string_view where);
 
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
-  uint64_t file_bytes() const { return bytes_.size(); }
+  // Of all files.
+  uint64_t file_bytes() const;
+  // The first file; empty after parse().
+  const std::filesystem::path& path() const { return shards_.front().file.path(); }
+  // All files, in order.
+  std::vector<std::filesystem::path> paths() const;
   const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find_tensor(std::string_view name) const;
-  // The bytes of a tensor of this file (CHECKed: never outside the file).
+  // The bytes of a tensor of this model (CHECKed: never outside its file).
   std::span<const std::byte> data(const GgufTensor& tensor) const;
-  const MappedFile& file() const { return file_; }
+  // Hints to the system about bytes [offset, offset + n) of a tensor, cut to its end: they will be
+  // read in order soon / are not needed any more. Nothing after parse().
+  void will_need(const GgufTensor& tensor, uint64_t offset = 0, uint64_t n = UINT64_MAX) const;
+  void dont_need(const GgufTensor& tensor, uint64_t offset = 0, uint64_t n = UINT64_MAX) const;
+  // kInvalid when the tensor's file, or any file, became shorter since it was opened: what was read
+  // from it may be wrong (MappedFile). To be asked after reading, before relying on it.
+  Status check_unchanged(const GgufTensor& tensor) const;
+  Status check_unchanged() const;
 
  private:
   friend class GgufParser;
-  MappedFile file_;
-  std::span<const std::byte> bytes_;
+  struct Shard {
+    MappedFile file;  // empty after parse()
+    std::span<const std::byte> bytes;
+    uint64_t data_offset = 0;
+  };
+
+  Status add_shards(uint64_t count);
+  Result<GgufFile> open_shard(const std::filesystem::path& path, uint64_t number,
+                              uint64_t count) const;
+  // Sorts by_name_. Two tensors of one name, the earlier first, if there are any.
+  std::optional<std::pair<size_t, size_t>> index_names();
+  std::span<const std::byte> piece(const GgufTensor& tensor, uint64_t offset, uint64_t n) const;
+
+  std::vector<Shard> shards_;
   uint32_t version_ = 3;
-  uint64_t alignment_ = 32;
-  uint64_t data_offset_ = 0;
+  uint64_t alignment_ = kDefaultAlignment;
   GgufMetadata metadata_;
   std::vector<GgufTensor> tensors_;
   std::vector<uint32_t> by_name_;  // indices of tensors_, sorted by name
@@ -170,6 +203,9 @@ class GgufFile {
 //   RETURN_IF_ERROR(writer.begin());
 //   RETURN_IF_ERROR(writer.write(tensor_index, byte_offset_in_tensor, bytes));   // thread-safe
 //   RETURN_IF_ERROR(writer.finish());  // fsync, reopen, verify every tensor's hash, rename
+//
+// With split() it writes a model in several files. They are written side by side, all are verified
+// before any is renamed, and the first, by whose name the model is opened, appears last.
 class GgufWriter {
  public:
   GgufWriter(std::filesystem::path path, GgufMetadata metadata);
@@ -181,8 +217,19 @@ class GgufWriter {
   Result<size_t> add_tensor(std::string_view name, const Format& format,
                             std::span<const int64_t> dims);
 
+  // Before the first tensor: writes path-00001-of-0000N.gguf and so on (gguf_split.h; an ending
+  // ".gguf" of the path is dropped first). A file ends where start_shard() says so and, with
+  // max_shard_bytes, before a tensor that would make it larger than that. A tensor too large for a
+  // file of its own is then an error of add_tensor (kUsage). The first file has no tensors when
+  // metadata fills it.
+  void split(uint64_t max_shard_bytes = 0);
+  // The tensors added from now on go into the next file.
+  void start_shard();
+  // The files that finish() makes.
+  std::vector<std::filesystem::path> paths() const;
+
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
-  // Size of the finished file; exact before begin().
+  // Size of the finished files together; exact before begin().
   uint64_t file_bytes() const;
 
   // kInvalid for metadata that the reader would refuse, kResource when the disk has no room for the
@@ -198,17 +245,33 @@ class GgufWriter {
 
  private:
   struct State;
+  struct Shard {
+    size_t first_tensor = 0;
+    uint64_t data_bytes = 0;         // of the data section, padding included
+    uint64_t tensor_info_bytes = 0;  // of the tensor table
+  };
 
-  std::string encode_header() const;
-  uint64_t data_offset() const;
-  Status verify() const;
+  // Tensors [first, second) are those of the shard.
+  std::pair<size_t, size_t> tensors_of(size_t shard) const;
+  GgufMetadata metadata_of(size_t shard) const;
+  uint64_t header_bytes(size_t shard) const;
+  uint64_t data_offset(size_t shard) const;
+  uint64_t shard_bytes(size_t shard) const;
+  Status make_room(std::string_view name, uint64_t size_bytes, uint64_t info_bytes);
+  Status check_metadata() const;
+  std::string encode_header(size_t shard) const;
+  void remove_leftovers() const;
+  Status write_frame(size_t shard, OutputFile& file) const;
+  Status verify(size_t shard) const;
 
   std::filesystem::path path_;
   GgufMetadata metadata_;
   uint64_t alignment_ = kDefaultAlignment;
+  bool split_ = false;
+  uint64_t max_shard_bytes_ = 0;
+  uint64_t metadata_bytes_[2] = {};  // header without tensor table, of the first and later files
+  std::vector<Shard> shards_{1};
   std::vector<GgufTensor> tensors_;
-  uint64_t data_bytes_ = 0;         // of the data section, padding included
-  uint64_t tensor_info_bytes_ = 0;  // of the tensor table
   std::set<std::string, std::less<>> names_;
   std::unique_ptr<State> state_;  // from begin() on
 };

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -33,9 +32,7 @@ std::string known_formats() {
 class GgufParser {
  public:
   GgufParser(std::span<const std::byte> bytes, std::string_view where)
-      : reader_(bytes), where_(where) {
-    file_.bytes_ = bytes;
-  }
+      : reader_(bytes), bytes_(bytes), where_(where) {}
 
   Result<GgufFile> run() {
     uint64_t n_tensors = 0, n_entries = 0;
@@ -131,6 +128,7 @@ class GgufParser {
   Status check_layout();
 
   ByteReader reader_;
+  std::span<const std::byte> bytes_;
   std::string_view where_;
   GgufFile file_;
   // What is being read, for messages.
@@ -227,7 +225,7 @@ Result<GgufValue> GgufParser::parse_value() {
     return invalid(begin, "value", "ends at byte {}; metadata has at most {} bytes",
                    reader_.offset(), kMaxMetadataBytes);
   }
-  const auto payload = file_.bytes_.subspan(begin, reader_.offset() - begin);
+  const auto payload = bytes_.subspan(begin, reader_.offset() - begin);
   if (element_type == GgufType::kBool) {
     for (size_t i = 0; i < payload.size(); ++i) {
       if (payload[i] > std::byte{1}) {
@@ -312,34 +310,25 @@ Result<GgufTensor> GgufParser::parse_tensor() {
   return tensor;
 }
 
-// Builds the index by name. Sorted, not hashed: no choice of names makes it slow.
 Status GgufParser::check_names_differ() {
-  const auto& tensors = file_.tensors_;
-  auto& order = file_.by_name_;
-  order.resize(tensors.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint32_t>(i);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    const int less = tensors[a].name.compare(tensors[b].name);
-    return less != 0 ? less < 0 : a < b;
-  });
-  for (size_t i = 1; i < order.size(); ++i) {
-    if (tensors[order[i]].name == tensors[order[i - 1]].name) {
-      index_ = order[i];
-      name_ = tensors[index_].name;
-      return invalid(tensor_info_at_[index_], "name",
-                     "tensor {} has it too; names are unique; the file is damaged", order[i - 1]);
-    }
-  }
-  return {};
+  const auto duplicate = file_.index_names();
+  if (!duplicate) return {};
+  index_ = duplicate->second;
+  name_ = file_.tensors_[index_].name;
+  return invalid(tensor_info_at_[index_], "name",
+                 "tensor {} has it too; names are unique; the file is damaged", duplicate->first);
 }
 
 // Tensors lie in table order, back to back up to alignment, inside the file.
 Status GgufParser::check_layout() {
-  file_.data_offset_ = reader_.offset();
+  file_.shards_.emplace_back();
+  GgufFile::Shard& shard = file_.shards_.back();
+  shard.bytes = bytes_;
+  shard.data_offset = reader_.offset();
   if (file_.tensors_.empty()) return {};
   const auto data_offset = checked_align(reader_.offset(), file_.alignment_);
   CHECK(data_offset);  // the offset is a file's, the alignment small
-  file_.data_offset_ = *data_offset;
+  shard.data_offset = *data_offset;
   uint64_t expected = 0;
   for (index_ = 0; index_ < file_.tensors_.size(); ++index_) {
     const GgufTensor& tensor = file_.tensors_[index_];
@@ -355,12 +344,12 @@ Status GgufParser::check_layout() {
                      what, expected, file_.alignment_);
     }
     const auto end = checked_add(tensor.offset, tensor.size_bytes);
-    const auto file_end = end ? checked_add(*end, file_.data_offset_) : std::nullopt;
-    if (!file_end || *file_end > file_.bytes_.size()) {
+    const auto file_end = end ? checked_add(*end, shard.data_offset) : std::nullopt;
+    if (!file_end || *file_end > bytes_.size()) {
       return invalid(offset_at, "data",
                      "{} bytes from byte {} do not fit the file of {}; it is cut off, fetch it "
                      "again",
-                     tensor.size_bytes, file_.data_offset_ + tensor.offset, file_.bytes_.size());
+                     tensor.size_bytes, shard.data_offset + tensor.offset, bytes_.size());
     }
     const auto next = checked_align(*end, file_.alignment_);
     CHECK(next);  // *end lies inside the file
@@ -369,28 +358,8 @@ Status GgufParser::check_layout() {
   return {};
 }
 
-Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
-  ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::open(path));
-  ASSIGN_OR_RETURN(GgufFile file, parse(mapped.bytes(), path.string()));
-  file.file_ = std::move(mapped);
-  return file;
-}
-
 Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string_view where) {
   return GgufParser(bytes, where).run();
-}
-
-const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = std::lower_bound(
-      by_name_.begin(), by_name_.end(), name,
-      [&](uint32_t i, std::string_view wanted) { return tensors_[i].name < wanted; });
-  return found != by_name_.end() && tensors_[*found].name == name ? &tensors_[*found] : nullptr;
-}
-
-std::span<const std::byte> GgufFile::data(const GgufTensor& tensor) const {
-  const uint64_t size = bytes_.size() - data_offset_;
-  CHECK(tensor.offset <= size && tensor.size_bytes <= size - tensor.offset);
-  return bytes_.subspan(data_offset_ + tensor.offset, tensor.size_bytes);
 }
 
 }  // namespace nibble

@@ -90,7 +90,9 @@ GgufValue GgufValue::of_raw(GgufType type, GgufType element_type, uint64_t count
   return value;
 }
 
+GgufValue GgufValue::of_uint16(uint16_t value) { return scalar_of(GgufType::kUint16, value); }
 GgufValue GgufValue::of_uint32(uint32_t value) { return scalar_of(GgufType::kUint32, value); }
+GgufValue GgufValue::of_int32(int32_t value) { return scalar_of(GgufType::kInt32, value); }
 GgufValue GgufValue::of_float32(float value) { return scalar_of(GgufType::kFloat32, value); }
 GgufValue GgufValue::of_bool(bool value) {
   return scalar_of(GgufType::kBool, static_cast<uint8_t>(value ? 1 : 0));

@@ -187,6 +187,7 @@ Status SessionImpl::sync(std::span<const int32_t> prefix, const std::atomic<bool
     }
     CHECK(engine_.cache_.reserve(sequence_, static_cast<int64_t>(end)));
     engine_.decoder_->forward(batch_, engine_.cache_, logits_.as<float>());
+    RETURN_IF_ERROR(engine_.model_->file().check_unchanged());
     tokens_.insert(tokens_.end(), prefix.begin() + static_cast<ptrdiff_t>(begin),
                    prefix.begin() + static_cast<ptrdiff_t>(end));
     n_computed_ += static_cast<int64_t>(end - begin);

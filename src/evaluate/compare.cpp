@@ -83,6 +83,7 @@ class Comparer {
   Status score(const std::function<void(int64_t, int64_t)>& progress,
                const std::atomic<bool>* cancelled);
   Status measure_speed(const std::filesystem::path& base, const std::atomic<bool>* cancelled);
+  Status check_files() const;
   Comparison result() &&;
 
  private:
@@ -98,6 +99,13 @@ class Comparer {
   std::vector<int32_t> clusters_;                // per scored token
   Comparison comparison_;
 };
+
+// What was measured was measured on whole files.
+Status Comparer::check_files() const {
+  RETURN_IF_ERROR(base_.model->file().check_unchanged());
+  for (const Runner& runner : runners_) RETURN_IF_ERROR(runner.model->file().check_unchanged());
+  return {};
+}
 
 Status Comparer::load(const std::filesystem::path& base,
                       const std::vector<std::filesystem::path>& models) {
@@ -232,6 +240,7 @@ Result<Comparison> compare_models(const std::filesystem::path& base,
   RETURN_IF_ERROR(comparer.cut_text());
   RETURN_IF_ERROR(comparer.score(progress, cancelled));
   RETURN_IF_ERROR(comparer.measure_speed(base, cancelled));
+  RETURN_IF_ERROR(comparer.check_files());
   return std::move(comparer).result();
 }
 

@@ -4,12 +4,22 @@
 // little-endian. 16-bit scales (d, m, dmin) are the raw bits of an IEEE binary16, see base/half.h.
 // Weights are numbered w[0] ... w[kLen - 1] in the order of the row.
 //
-// Every struct is 2-byte aligned without padding: a block array must start at an even address,
-// which GGUF's tensor alignment (at least 8) guarantees.
+// No struct has padding. Those with 16-bit fields are 2-byte aligned: their arrays must start at an
+// even address, which GGUF's tensor alignment (at least 8) guarantees. MXFP4 and NVFP4 are made of
+// bytes and may lie anywhere: a row of an odd number of MXFP4 blocks puts the next at an odd
+// address.
+//
+// A struct whose scales are not f16 fields named d, m, dmin says itself how many of them are not
+// finite numbers: bad_scales(block).
+//
+// This file: blocks of 32, 64 and 128 weights. Super-blocks of 256: blocks_super.h; those of
+// codebook formats: blocks_codebook.h.
 #pragma once
 
 #include <cstdint>
 
+#include "formats/blocks_codebook.h"
+#include "formats/blocks_super.h"
 #include "formats/format.h"
 
 namespace nibble {
@@ -105,85 +115,75 @@ static_assert(sizeof(BlockIQ4_NL) == 2 + BlockIQ4_NL::kLen / 2);
 inline constexpr int8_t kIQ4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113};
 
-// Super-blocks of 256 weights: 8 sub-blocks of 32, each with a 6-bit scale sc and a 6-bit minimum
-// min, themselves scaled by d and dmin. Sub-block j is w[32j] ... w[32j + 31].
-//
-// w = d * sc[j] * q - dmin * min[j], q in 0..15. 4.5 bits per weight.
-//
-//   byte 0   2      4              16                           144
-//        | d | dmin | scales[12]   | qs[0] ... qs[127]          |
-//
-//   qs: four groups g of 32 bytes, one per pair of sub-blocks (2g, 2g + 1):
-//        bit       7         4 3        0
-//   qs[32g + l] | w[64g+32+l] | w[64g+l] |     g = 0..3, l = 0..31
-//
-//   scales: 16 numbers of 6 bits in 12 bytes, scale_min_k4() reads them. j = 0..3:
-//        bit      7        6 5            0
-//   scales[j]    | sc[j+4]>>4 | sc[j]        |
-//   scales[j+4]  | min[j+4]>>4| min[j]       |
-//        bit      7          4 3          0
-//   scales[j+8]  | min[j+4]&15 | sc[j+4]&15  |
-struct BlockQ4_K {
-  static constexpr FormatId kId = FormatId::Q4_K;
-  static constexpr int kLen = 256;
-  uint16_t d;
-  uint16_t dmin;
-  uint8_t scales[12];
-  uint8_t qs[128];
-};
-static_assert(sizeof(BlockQ4_K) == 2 * 2 + 12 + BlockQ4_K::kLen / 2);
+// FP4, the floating-point codes of 4 bits (E2M1: sign, two exponent bits, one mantissa bit) that
+// MXFP4 and NVFP4 share: kFp4Values[q] is twice the value, so that all are integers.
+inline constexpr int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-// w = d * sc[j] * q - dmin * min[j], q in 0..31; d, dmin, scales and the low four bits in qs as in
-// Q4_K, the fifth bit in qh. 5.5 bits per weight.
+// w = 2^(e - 128) * kFp4Values[q], q in 0..15; qs in the nibble order above. 4.25 bits per weight.
+// OCP Microscaling: e is an E8M0 number, 2^(e - 127), halved here because the table is doubled. The
+// standard calls e = 255 NaN; ggml decodes it as 2^127 like any other, and so do we.
 //
-//   byte 0   2      4            16                48                       176
-//        | d | dmin | scales[12] | qh[0] ... qh[31] | qs[0] ... qs[127]     |
-//
-//   qh: byte l holds the fifth bit of the l-th weight of every sub-block:
-//        bit   7           6         ...      1         0
-//   qh[l]  | w[224+l] | w[192+l] |   ...  | w[32+l] |  w[l]  |     l = 0..31
-struct BlockQ5_K {
-  static constexpr FormatId kId = FormatId::Q5_K;
-  static constexpr int kLen = 256;
-  uint16_t d;
-  uint16_t dmin;
-  uint8_t scales[12];
-  uint8_t qh[32];
-  uint8_t qs[128];
+//   byte 0   1                                17
+//        | e | qs[0] ... qs[15]               |
+struct BlockMXFP4 {
+  static constexpr FormatId kId = FormatId::MXFP4;
+  static constexpr int kLen = 32;
+  uint8_t e;
+  uint8_t qs[16];
+  static int bad_scales(const BlockMXFP4& b) { return b.e == 255; }
 };
-static_assert(sizeof(BlockQ5_K) == 2 * 2 + 12 + BlockQ5_K::kLen / 8 + BlockQ5_K::kLen / 2);
+static_assert(sizeof(BlockMXFP4) == 1 + BlockMXFP4::kLen / 2);
 
-// 16 sub-blocks of 16: w = d * scales[j] * (q - 32), q in 0..63, sub-block j is w[16j] ...
-// w[16j + 15]. Low four bits in ql, high two in qh. 6.5625 bits per weight. d stands last.
+// Four sub-blocks of 16, each with a scale of its own: w = ue4m3(d[j]) / 2 * kFp4Values[q],
+// sub-block j is w[16j] ... w[16j + 15]. 4.5 bits per weight. Written by other programs only.
 //
-//   byte 0                 128              192            208  210
-//        | ql[0]...ql[127] | qh[0]...qh[63] | scales[16]   | d  |
+//   byte 0              4                              36
+//        | d[0] .. d[3] | qs[0] ... qs[31]             |
 //
-//   Two halves h of 128 weights, each 64 bytes of ql and 32 bytes of qh. With W = w + 128h:
-//        bit            7       4 3        0
-//   ql[64h + l]      | W[64+l]   | W[l]      |     l = 0..31   (low four bits)
-//   ql[64h + 32 + l] | W[96+l]   | W[32+l]   |
-//        bit            7   6   5   4   3   2   1   0
-//   qh[32h + l]      |W[96+l]|W[64+l]|W[32+l]| W[l]  |         (high two bits)
-struct BlockQ6_K {
-  static constexpr FormatId kId = FormatId::Q6_K;
-  static constexpr int kLen = 256;
-  uint8_t ql[128];
-  uint8_t qh[64];
-  int8_t scales[16];
-  uint16_t d;
+//        bit       7       4 3       0
+//   qs[8j + l] | w[16j+8+l] | w[16j+l] |     j = 0..3, l = 0..7
+//
+//   d[j], UE4M3: an unsigned float of four exponent and three mantissa bits
+//        bit   7   6        3 2        0
+//            | - | exponent E | mantissa M |
+//        E > 0: (8 + M) * 2^(E - 10);  E = 0: M * 2^-9;  bit 7 means nothing, 0x7f is 0.
+struct BlockNVFP4 {
+  static constexpr FormatId kId = FormatId::NVFP4;
+  static constexpr int kLen = 64;
+  uint8_t d[4];
+  uint8_t qs[32];
+  static int bad_scales(const BlockNVFP4&) { return 0; }  // every byte is a finite number
 };
-static_assert(sizeof(BlockQ6_K) == BlockQ6_K::kLen / 2 + BlockQ6_K::kLen / 4 + 16 + 2);
+static_assert(sizeof(BlockNVFP4) == 4 + BlockNVFP4::kLen / 2);
 
-// Scale and minimum of sub-block j = 0..7 from the 12 packed bytes of Q4_K and Q5_K.
-inline void scale_min_k4(const uint8_t scales[12], int j, uint8_t& sc, uint8_t& m) {
-  if (j < 4) {
-    sc = static_cast<uint8_t>(scales[j] & 63);
-    m = static_cast<uint8_t>(scales[j + 4] & 63);
-  } else {
-    sc = static_cast<uint8_t>((scales[j + 4] & 15) | ((scales[j - 4] >> 6) << 4));
-    m = static_cast<uint8_t>((scales[j + 4] >> 4) | ((scales[j] >> 6) << 4));
-  }
-}
+// w = d where the bit is set, -d where not. 1.125 bits per weight. Written by other programs only.
+//
+//   byte 0   2                                18
+//        | d | qs[0] ... qs[15]               |
+//
+//        bit      7         6       ...      0
+//   qs[k]    | w[8k+7] | w[8k+6] |  ...  | w[8k] |     k = 0..15
+struct BlockQ1_0 {
+  static constexpr FormatId kId = FormatId::Q1_0;
+  static constexpr int kLen = 128;
+  uint16_t d;
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ1_0) == 2 + BlockQ1_0::kLen / 8);
+
+// w = d * (q - 1), q in 0..3. 2.25 bits per weight. Written by other programs only.
+//
+//   byte 0   2                                18
+//        | d | qs[0] ... qs[15]               |
+//
+//        bit      7     6 5     4 3     2 1     0
+//   qs[k]    | w[4k+3] | w[4k+2] | w[4k+1] | w[4k] |     k = 0..15
+struct BlockQ2_0 {
+  static constexpr FormatId kId = FormatId::Q2_0;
+  static constexpr int kLen = 64;
+  uint16_t d;
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ2_0) == 2 + BlockQ2_0::kLen / 4);
 
 }  // namespace nibble

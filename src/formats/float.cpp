@@ -3,7 +3,6 @@
 
 #include "base/half.h"
 #include "formats/codecs.h"
-#include "formats/scale_search.h"
 
 namespace nibble::codecs {
 
@@ -18,6 +17,11 @@ uint16_t load_u16(const void* data, int64_t i) {
 
 void store_u16(void* data, int64_t i, uint16_t bits) {
   std::memcpy(static_cast<char*>(data) + i * 2, &bits, sizeof bits);
+}
+
+uint16_t finite_f16(float v) {
+  constexpr float kMax = 65504.0f;
+  return f32_to_f16(v > kMax ? kMax : v < -kMax ? -kMax : v);
 }
 
 uint16_t finite_bf16(float v) {
@@ -40,7 +44,7 @@ void decode_f16(const void* blocks, float* x, int64_t n) {
 }
 
 void encode_f16(const float* x, const float*, void* blocks, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) store_u16(blocks, i, search::finite_f16(x[i]));
+  for (int64_t i = 0; i < n; ++i) store_u16(blocks, i, finite_f16(x[i]));
 }
 
 void decode_bf16(const void* blocks, float* x, int64_t n) {

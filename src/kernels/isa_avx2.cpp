@@ -1,5 +1,5 @@
-// The kernels in AVX2 + FMA + F16C. The only file compiled with those flags
-// (cmake/isa_flags.cmake).
+// The kernels in AVX2 + FMA + F16C. This file and encode_avx2.cpp are the only ones compiled with
+// those flags (cmake/isa_flags.cmake).
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "formats/blocks.h"
+#include "formats/codebooks.h"
 #include "kernels/kernels.h"
 #include "kernels/tables.h"
 
@@ -17,7 +18,11 @@ namespace {
 }  // namespace
 
 const KernelTable& table() {
-  static const KernelTable instance = make_table("avx2");
+  static const KernelTable instance = [] {
+    KernelTable table = make_table("avx2");
+    set_wide_encoders(table.encode);
+    return table;
+  }();
   return instance;
 }
 }  // namespace nibble::isa_avx2

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "formats/blocks.h"
+#include "formats/codebooks.h"
 #include "kernels/kernels.h"
 #include "kernels/tables.h"
 

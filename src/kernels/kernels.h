@@ -1,8 +1,8 @@
 // The kernels of one instruction set, as a table of function pointers chosen once at start.
 //
 // One order of summation, on every path (docs/ARCHITECTURE.md):
-//  * quantized weights: the integer sum of a block is exact; then, block by block in ascending
-//  order,
+//  * quantized weights: the integer sum under one float scale of weights and activations (a block;
+//  its slices of 32 where it is 64 or 128 wide; the 16 of NVFP4) is exact; then, in ascending order,
 //    acc = fma(float(isum), d_weight * d_activation, acc), and for formats with a minimum a second
 //    fma;
 //  * float weights: 8 k-lanes (element k goes to lane k mod 8), each lane one fma chain in
@@ -104,6 +104,10 @@ struct KernelTable {
   void (*to_f16)(const float* x, uint16_t* out, int64_t n);
   void (*from_f16)(const uint16_t* x, float* out, int64_t n);
 
+  // By wire id: the search of Format::encode with more lanes, the same bytes out. Null where the
+  // format's own encoder is all there is: kernels::encoder() chooses.
+  EncodeFn encode[64];
+
   void (*attention_segment)(const AttentionArgs& args);
   void (*attention_finish)(const float* state, int64_t head_dim, float* out);  // out = values / sum
 
@@ -132,6 +136,12 @@ const KernelTable& active();
 const char* isa_error();
 // By name, or null when the machine or the build does not have it.
 const KernelTable* find(const char* name);
+
+// The encoder of a format that can be written, as fast as this table has it.
+inline EncodeFn encoder(const KernelTable& table, const Format& format) {
+  const EncodeFn fast = table.encode[static_cast<uint32_t>(format.id)];
+  return fast != nullptr ? fast : format.encode;
+}
 
 }  // namespace kernels
 }  // namespace nibble

@@ -14,10 +14,91 @@ struct RowGroup {
   }
 };
 
+inline VecF32 f32_of(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e, uint16_t f,
+                     uint16_t g, uint16_t h) {
+  return f32_from_f16(a, b, c, d, e, f, g, h);
+}
 template <typename F>
-inline VecF32 gather_f16(F&& bits_of_row) {
-  return f32_from_f16(bits_of_row(0), bits_of_row(1), bits_of_row(2), bits_of_row(3),
-                      bits_of_row(4), bits_of_row(5), bits_of_row(6), bits_of_row(7));
+inline VecF32 gather_scales(F&& of_row) {
+  return f32_of(of_row(0), of_row(1), of_row(2), of_row(3), of_row(4), of_row(5), of_row(6),
+                of_row(7));
+}
+
+inline constexpr int64_t kFewColumns = 3;  // at most so many columns are taken row by row
+
+// Blocks whose decode wants the activations in another form, made once for all rows (TQ1_0).
+template <typename Block>
+concept IsPrepared = requires {
+  sizeof(typename Unpack<Block>::Prepared);
+};
+struct NotPrepared {};
+template <typename Block>
+struct PreparedType {
+  using Type = NotPrepared;
+};
+template <IsPrepared Block>
+struct PreparedType<Block> {
+  using Type = typename Unpack<Block>::Prepared;
+};
+template <typename Block>
+using PreparedOf = typename PreparedType<Block>::Type;
+
+template <typename Block>
+concept HasHalfScales = requires(const Block& b) {
+  Unpack<Block>::half_scale(b, 0);
+};
+
+// The part of a block that meets one activation scale: all of a super-block, else 32 codes.
+template <typename Block>
+struct Slice {
+  static constexpr int kLen = Block::kLen == 256 ? 256 : 32;
+  static constexpr int kPerBlock = Block::kLen / kLen;
+  static constexpr int kVectors = kLen / 32;
+  // A slice of two float scales is accumulated in two parts.
+  static constexpr int kParts = HasHalfScales<Block> ? 2 : 1;
+};
+
+// Float scales of part p of slice s of eight rows.
+template <typename Block>
+inline VecF32 slice_scales(const RowGroup<Block>& rows, int64_t s, int p) {
+  using S = Slice<Block>;
+  const VecF32 scales = gather_scales([&](int r) {
+    const Block& block = rows.row[r][s / S::kPerBlock];
+    if constexpr (S::kParts == 2) {
+      return Unpack<Block>::half_scale(block, static_cast<int>(s % S::kPerBlock) * 2 + p);
+    } else {
+      return Unpack<Block>::d(block);
+    }
+  });
+  if constexpr (requires { Unpack<Block>::kUnit; }) {
+    return mul(scales, f32_set1(Unpack<Block>::kUnit));
+  } else {
+    return scales;
+  }
+}
+
+template <typename Block>
+inline constexpr bool kIsPlanned = requires {
+  typename Unpack<Block>::Plan;
+};
+template <typename U>
+inline constexpr bool kHasIntegerMinima =
+    U::kMinimum == Minimum::kInteger || U::kMinimum == Minimum::kSubScale;
+template <typename U>
+inline constexpr bool kHasMinima =
+    U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger;
+
+// The same with the float minima, which stand behind the scales.
+template <typename Block>
+inline void slice_scales_and_minima(const RowGroup<Block>& rows, int64_t s, VecF32* d, VecF32* m) {
+  const auto of_row = [&](int r) {
+    uint32_t both;
+    __builtin_memcpy(&both,
+                     reinterpret_cast<const std::byte*>(&rows.row[r][s]) + offsetof(Block, d), 4);
+    return both;
+  };
+  f32_pair_from_f16(of_row(0), of_row(1), of_row(2), of_row(3), of_row(4), of_row(5), of_row(6),
+                    of_row(7), d, m);
 }
 
 template <typename U>
@@ -29,27 +110,58 @@ inline VecI16 dot_codes(VecI8 codes, VecI8 activations) {
   }
 }
 
-// Integer dot of one block with the activations, spread over the lanes; *minimum_dot likewise the
-// integer minima with the activation sums.
+// Vectors of products of codes that int16 can sum.
+template <typename U>
+inline constexpr int kPresum = 32767 / (2 * 127 * U::kLargest);
+
+// Integer dot of one slice with the activations, spread over the lanes; *minimum_dot likewise the
+// integer minima with the activation sums. first: index of its first 32 codes in the block.
 template <typename Block>
-inline VecI32 block_dot(const Block& block, const int8_t* a, const int16_t* sums,
+inline VecI32 slice_dot(const Block& block, int first, const int8_t* a, const int16_t* sums,
                         VecI32* minimum_dot) {
   using U = Unpack<Block>;
-  if constexpr (!U::kScaled) {
-    return dot_pairs(dot_codes<U>(U::codes(block, 0), i8_load(a)), i16_set1(1));
-  } else {
-    const Scales scales = U::scales(block);
+  constexpr int kVectors = Slice<Block>::kVectors;
+  if constexpr (U::kScaled) {
+    const auto scales = U::scales(block);
     VecI32 total = i32_zero();
-    for (int i = 0; i < Block::kLen / 32; ++i) {
+    unrolled<kVectors>([&](int i) __attribute__((always_inline)) {
       const VecI16 products = dot_codes<U>(U::codes(block, i), i8_load(a + 32 * i));
-      total = add(total, dot_pairs(products, i16_pick(scales.scales, i)));
-    }
+      total = add(total, dot_pairs(products, scales.pick(i)));
+    });
     *minimum_dot = dot_pairs(scales.minima, i16_load(sums));
     return total;
+  } else {
+    static_assert(kVectors <= kPresum<U> || kVectors == 1);
+    VecI16 products = dot_codes<U>(U::codes(block, first), i8_load(a));
+    unrolled<kVectors>([&](int i) __attribute__((always_inline)) {
+      if (i > 0) products = add(products, dot_codes<U>(U::codes(block, i), i8_load(a + 32 * i)));
+    });
+    return dot_pairs(products, i16_set1(1));
   }
 }
 
-// acc += one block of eight rows, given the integer sums (lane = row). The float arithmetic of
+// The same for block b of eight rows of a codebook format, integer minima included. All plans come
+// first: a plan is one chain of dependent steps, and those of several rows run side by side.
+template <typename Block>
+inline void planned_dots(const RowGroup<Block>& rows, int64_t b, const int8_t* a,
+                         const int16_t* sums, VecI32 dots[8]) {
+  using U = Unpack<Block>;
+  typename U::Plan plans[8];
+  for (int r = 0; r < 8; ++r) plans[r] = U::plan(rows.row[r][b]);
+  for (int r = 0; r < 8; ++r) {
+    const Block& block = rows.row[r][b];
+    VecI32 total = U::correction(plans[r], sums);
+    const VecI16 low = i16_twice_low(plans[r].scales), high = i16_twice_high(plans[r].scales);
+    unrolled<8>([&](auto run) __attribute__((always_inline)) {
+      constexpr int kRun = decltype(run)::value;
+      const VecI16 products = U::dot(block, plans[r], kRun, i8_load(a + 32 * kRun));
+      total = add(total, dot_pairs(products, pick_pair<kRun % 4>(kRun < 4 ? low : high)));
+    });
+    dots[r] = total;
+  }
+}
+
+// acc += one slice of eight rows, given the integer sums (lane = row). The float arithmetic of
 // every path, decode and tile alike.
 template <typename U>
 inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da, int32_t asum,
@@ -58,8 +170,9 @@ inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da,
   if constexpr (U::kMinimum == Minimum::kOffset) {
     isum = sub(isum, i32_set1(U::kOffset * asum));
   } else if constexpr (U::kMinimum == Minimum::kSubScale) {
-    isum = sub(isum, times32(msum));
+    isum = sub(isum, times<U::kOffset>(msum));
   }
+  if constexpr (requires { U::kTimesPower; }) isum = divide_by_power<U::kTimesPower>(isum);
   acc = fma(to_float(isum), mul(d, scale), acc);
   if constexpr (U::kMinimum == Minimum::kFloat) {
     acc = fma(m, f32_set1(da * static_cast<float>(asum)), acc);
@@ -72,8 +185,9 @@ inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da,
 // One column of activations, taken apart.
 template <typename Block>
 struct ColumnView {
-  static constexpr Activation kKind = Block::kLen == 256 ? Activation::kQ8_256 : Activation::kQ8_32;
-  static constexpr int kSumsPerBlock = Block::kLen == 256 ? 16 : 1;
+  using U = Unpack<Block>;
+  static constexpr bool kWide = Block::kLen == 256;
+  static constexpr Activation kKind = kWide ? Activation::kQ8_256 : Activation::kQ8_32;
   const int8_t* codes;
   const float* scales;
   const int16_t* sums;
@@ -82,6 +196,14 @@ struct ColumnView {
     codes = reinterpret_cast<const int8_t*>(column);
     scales = reinterpret_cast<const float*>(column + layout.scales_offset);
     sums = reinterpret_cast<const int16_t*>(column + layout.sums_offset);
+  }
+  const int8_t* slice_codes(int64_t s) const { return codes + s * Slice<Block>::kLen; }
+  const int16_t* slice_sums(int64_t s) const { return sums + s * (kWide ? 16 : 1); }
+  // Of all codes of the slice, for the formats that need it.
+  int32_t slice_sum(int64_t s) const {
+    if constexpr (U::kMinimum != Minimum::kOffset && U::kMinimum != Minimum::kFloat) return 0;
+    if constexpr (!kWide) return sums[s];
+    return sum_lanes(dot_pairs(i16_load(slice_sums(s)), i16_set1(1)));
   }
 };
 
@@ -92,28 +214,25 @@ inline void store_rows(float* out, VecF32 acc, int64_t n_valid) {
   for (int64_t r = 0; r < n_valid; ++r) out[r] = lanes[r];
 }
 
-// Prefetches the block eight rows further down: without it, eight row streams are slower than one.
-template <typename Block>
-inline void prefetch_next_group(const Block* block, int64_t group_bytes, int64_t b) {
-  if constexpr (sizeof(Block) >= 64) {
-    for (size_t line = 0; line < sizeof(Block); line += 64) {
-      prefetch(reinterpret_cast<const std::byte*>(block + b) + group_bytes + line);
-    }
-  } else if (b % 2 == 0) {
-    prefetch(reinterpret_cast<const std::byte*>(block + b) + group_bytes);
-  }
+// The next eight rows are one run of bytes. While kBytes of each row are worked on, eight times as
+// many of that run are fetched, in order: without it eight row streams are slower than one, and
+// fetched as eight streams they are slower than as one. This is the share of row r.
+template <int64_t kBytes>
+inline void prefetch_share(const std::byte* run, int r) {
+  const std::byte* share = run + kBytes * r;
+  for (int64_t i = 0; i < kBytes; i += 64) prefetch(share + i);
 }
 
-// Two neighbouring blocks of a row of 4-bit codes at once. Lanes 0-3 sum to the dot of the first,
-// lanes 4-7 to that of the second: low nibbles meet the first half of each block's activations,
-// high nibbles the second, and nothing has to be moved across lanes.
+// Two neighbouring blocks of a row at once. Lanes 0-3 sum to the dot of the first, lanes 4-7 to
+// that of the second: the first 16 codes of each meet the first half of its activations, and
+// nothing has to be moved across lanes.
 template <typename Block>
 inline VecI32 pair_dot(const Block* blocks, VecI8 first_halves, VecI8 second_halves) {
   using U = Unpack<Block>;
-  const VecI8 both = i8_halves(blocks[0].qs, blocks[1].qs);
-  const VecI16 low = dot_codes<U>(U::value(low_nibbles(both)), first_halves);
-  const VecI16 high = dot_codes<U>(U::value(high_nibbles(both)), second_halves);
-  if constexpr (U::kSigned) {  // two signed products fill int16
+  VecI8 first, second;
+  U::pair(blocks, &first, &second);
+  const VecI16 low = dot_codes<U>(first, first_halves), high = dot_codes<U>(second, second_halves);
+  if constexpr (kPresum<U> < 2) {
     return add(dot_pairs(low, i16_set1(1)), dot_pairs(high, i16_set1(1)));
   } else {
     return dot_pairs(add(low, high), i16_set1(1));
@@ -123,57 +242,97 @@ inline VecI32 pair_dot(const Block* blocks, VecI8 first_halves, VecI8 second_hal
 // Eight rows times one column.
 template <typename Block>
 inline VecF32 rows_dot(const RowGroup<Block>& rows, const ColumnView<Block>& column,
-                       int64_t n_blocks, int64_t group_bytes) {
+                       const PreparedOf<Block>* prepared, int64_t n_slices, int64_t group_bytes) {
   using U = Unpack<Block>;
+  using S = Slice<Block>;
   VecF32 acc = f32_zero();
-  const auto end_block = [&](int64_t b, VecI32 isum, VecI32 msum) {
-    const VecF32 d = gather_f16([&](int r) { return U::d(rows.row[r][b]); });
-    VecF32 m = f32_zero();
-    if constexpr (U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger) {
-      m = gather_f16([&](int r) { return U::m(rows.row[r][b]); });
+  const auto end_part = [&](int64_t s, int p, VecI32 isum, VecI32 msum) {
+    VecF32 d, m = f32_zero();
+    if constexpr (kHasMinima<U>) {
+      slice_scales_and_minima(rows, s, &d, &m);
+    } else {
+      d = slice_scales(rows, s, p);
     }
-    const int32_t asum = column.sums[b * ColumnView<Block>::kSumsPerBlock];
-    acc = accumulate<U>(isum, msum, d, m, column.scales[b], asum, acc);
+    acc = accumulate<U>(isum, msum, d, m, column.scales[s], column.slice_sum(s), acc);
   };
-  int64_t b = 0;
+  constexpr auto kBlockBytes = static_cast<int64_t>(sizeof(Block));
+  const std::byte* next_group = reinterpret_cast<const std::byte*>(rows.row[0]) + group_bytes;
+  int64_t s = 0;
   if constexpr (U::kPairs) {
-    for (; b + 2 <= n_blocks; b += 2) {
-      const int8_t* a = column.codes + b * Block::kLen;
+    for (; s + 2 <= n_slices; s += 2) {
+      const int8_t* a = column.slice_codes(s);
       const VecI8 first_halves = i8_halves(a, a + 32), second_halves = i8_halves(a + 16, a + 48);
       VecI32 dots[8], isum[2];
       for (int r = 0; r < 8; ++r) {
-        prefetch_next_group(rows.row[r], group_bytes, b);
-        dots[r] = pair_dot(rows.row[r] + b, first_halves, second_halves);
+        prefetch_share<2 * kBlockBytes>(next_group + s * 8 * kBlockBytes, r);
+        dots[r] = pair_dot(rows.row[r] + s, first_halves, second_halves);
       }
       transpose_add_halves(dots, isum);
-      end_block(b, isum[0], i32_zero());
-      end_block(b + 1, isum[1], i32_zero());
+      end_part(s, 0, isum[0], i32_zero());
+      end_part(s + 1, 0, isum[1], i32_zero());
     }
   }
-  for (; b < n_blocks; ++b) {
-    const int8_t* a = column.codes + b * Block::kLen;
-    const int16_t* sums = column.sums + b * ColumnView<Block>::kSumsPerBlock;
+  for (; s < n_slices; ++s) {
+    const int64_t b = s / S::kPerBlock;
+    const int first = static_cast<int>(s % S::kPerBlock) * S::kVectors;
     VecI32 dots[8], minimum_dots[8];
     for (int r = 0; r < 8; ++r) {
-      prefetch_next_group(rows.row[r], group_bytes, b);
-      dots[r] = block_dot(rows.row[r][b], a, sums, &minimum_dots[r]);
+      if (first == 0) prefetch_share<kBlockBytes>(next_group + b * 8 * kBlockBytes, r);
+      if constexpr (IsPrepared<Block>) {
+        dots[r] = U::dot(rows.row[r][b], prepared[s]);
+      } else if constexpr (!kIsPlanned<Block>) {
+        dots[r] = slice_dot(rows.row[r][b], first, column.slice_codes(s), column.slice_sums(s),
+                            &minimum_dots[r]);
+      }
     }
-    VecI32 msum = i32_zero();
-    if constexpr (U::kScaled) msum = transpose_add(minimum_dots);
-    end_block(b, transpose_add(dots), msum);
+    if constexpr (kIsPlanned<Block>) {
+      planned_dots(rows, b, column.slice_codes(s), column.slice_sums(s), dots);
+    }
+    if constexpr (S::kParts == 2) {
+      VecI32 isum[2];
+      transpose_add_halves(dots, isum);
+      end_part(s, 0, isum[0], i32_zero());
+      end_part(s, 1, isum[1], i32_zero());
+    } else {
+      VecI32 msum = i32_zero();
+      if constexpr (kHasIntegerMinima<U>) msum = transpose_add(minimum_dots);
+      end_part(s, 0, transpose_add(dots), msum);
+    }
   }
   return acc;
 }
 
+// The columns in the form that Unpack<Block> asks for, [n_columns][n_slices] in scratch; null for
+// most.
+template <typename Block>
+const PreparedOf<Block>* prepare_columns(const MatmulArgs& args, int64_t n_slices) {
+  if constexpr (IsPrepared<Block>) {
+    static_assert(kFewColumns * sizeof(PreparedOf<Block>) <= 64 * Block::kLen);  // scratch_bytes()
+    auto* prepared = reinterpret_cast<PreparedOf<Block>*>(args.scratch);
+    for (int64_t c = 0; c < args.n_columns; ++c) {
+      const ColumnView<Block> column(args.columns + c * args.column_bytes, args.row_len);
+      for (int64_t s = 0; s < n_slices; ++s) {
+        Unpack<Block>::prepare(column.slice_codes(s), prepared + c * n_slices + s);
+      }
+    }
+    return prepared;
+  } else {
+    return nullptr;
+  }
+}
+
 template <typename Block>
 void matmul_rows(const MatmulArgs& args) {
-  const int64_t n_blocks = args.row_len / Block::kLen;
+  const int64_t n_slices = args.row_len / Slice<Block>::kLen;
+  const PreparedOf<Block>* prepared = prepare_columns<Block>(args, n_slices);
   for (int64_t first = 0; first < args.n_rows; first += 8) {
     const int64_t n_valid = args.n_rows - first < 8 ? args.n_rows - first : 8;
     const RowGroup<Block> rows(args.weights + first * args.row_bytes, args.row_bytes, n_valid);
     for (int64_t c = 0; c < args.n_columns; ++c) {
       const ColumnView<Block> column(args.columns + c * args.column_bytes, args.row_len);
-      const VecF32 acc = rows_dot(rows, column, n_blocks, 8 * args.row_bytes);
+      const VecF32 acc =
+          rows_dot(rows, column, prepared == nullptr ? nullptr : prepared + c * n_slices, n_slices,
+                   8 * args.row_bytes);
       store_rows(args.out + c * args.out_stride + first, acc, n_valid);
     }
   }

@@ -7,6 +7,7 @@ using VecF32 = __m256;
 typedef int32_t VecI32 __attribute__((vector_size(32)));
 typedef int16_t VecI16 __attribute__((vector_size(32)));
 typedef int8_t VecI8 __attribute__((vector_size(32)));
+typedef int8_t Bytes16 __attribute__((vector_size(16)));
 
 template <typename Vec>
 inline __m256i bits(Vec a) {
@@ -39,6 +40,52 @@ inline VecF32 f32_from_f16(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint1
                         (static_cast<uint64_t>(h) << 48);
   return _mm256_cvtph_ps(_mm_unpacklo_epi64(_mm_cvtsi64_si128(static_cast<long long>(low)),
                                             _mm_cvtsi64_si128(static_cast<long long>(high))));
+}
+inline void f32_pair_from_f16(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e,
+                              uint32_t f, uint32_t g, uint32_t h, VecF32* first, VecF32* second) {
+  const auto four = [](uint32_t i, uint32_t j, uint32_t k, uint32_t l) {
+    __m128i x = _mm_cvtsi32_si128(static_cast<int32_t>(i));
+    x = _mm_insert_epi32(x, static_cast<int32_t>(j), 1);
+    x = _mm_insert_epi32(x, static_cast<int32_t>(k), 2);
+    x = _mm_insert_epi32(x, static_cast<int32_t>(l), 3);
+    return _mm_shuffle_epi8(x, _mm_set_epi8(15, 14, 11, 10, 7, 6, 3, 2, 13, 12, 9, 8, 5, 4, 1, 0));
+  };
+  const __m128i low = four(a, b, c, d), high = four(e, f, g, h);
+  *first = _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+  *second = _mm256_cvtph_ps(_mm_unpackhi_epi64(low, high));
+}
+struct E8M0 {
+  uint8_t bits;
+};
+struct UE4M3 {
+  uint8_t bits;
+};
+template <typename Scale>
+inline __m256i widen_scales(Scale a, Scale b, Scale c, Scale d, Scale e, Scale f, Scale g,
+                            Scale h) {
+  const uint32_t low = a.bits | (static_cast<uint32_t>(b.bits) << 8) |
+                       (static_cast<uint32_t>(c.bits) << 16) |
+                       (static_cast<uint32_t>(d.bits) << 24);
+  const uint32_t high = e.bits | (static_cast<uint32_t>(f.bits) << 8) |
+                        (static_cast<uint32_t>(g.bits) << 16) |
+                        (static_cast<uint32_t>(h.bits) << 24);
+  const uint64_t both = low | (static_cast<uint64_t>(high) << 32);
+  return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(both)));
+}
+inline VecF32 f32_of(E8M0 a, E8M0 b, E8M0 c, E8M0 d, E8M0 e, E8M0 f, E8M0 g, E8M0 h) {
+  const __m256i x = widen_scales(a, b, c, d, e, f, g, h);
+  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(x, _mm256_set1_epi32(1)), 23);
+  const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), x);
+  const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), x);
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, is_small));
+}
+inline VecF32 f32_of(UE4M3 a, UE4M3 b, UE4M3 c, UE4M3 d, UE4M3 e, UE4M3 f, UE4M3 g, UE4M3 h) {
+  const __m256i x = widen_scales(a, b, c, d, e, f, g, h);
+  const __m256i is_zero = _mm256_cmpeq_epi32(x, _mm256_set1_epi32(0x7f));
+  const __m256i magnitude =
+      _mm256_andnot_si256(is_zero, _mm256_and_si256(x, _mm256_set1_epi32(0x7f)));
+  return _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(magnitude, 20)),
+                       _mm256_set1_ps(0x1p119f));
 }
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -82,24 +129,39 @@ inline VecI32 i32_load(const void* p) { return (VecI32)(load_bits(p)); }
 inline void i32_store(void* p, VecI32 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
 inline VecI32 add(VecI32 a, VecI32 b) { return (VecI32)(_mm256_add_epi32(bits(a), bits(b))); }
 inline VecI32 sub(VecI32 a, VecI32 b) { return (VecI32)(_mm256_sub_epi32(bits(a), bits(b))); }
-inline VecI32 times32(VecI32 a) { return (VecI32)(_mm256_slli_epi32(bits(a), 5)); }
+template <int kFactor>
+inline VecI32 times(VecI32 a) {
+  return a * kFactor;
+}
+template <int kShift>
+inline VecI32 divide_by_power(VecI32 a) {
+  return (VecI32)_mm256_srai_epi32(bits(a), kShift);
+}
+inline int32_t sum_lanes(VecI32 a) {
+  const __m128i s =
+      _mm_add_epi32(_mm256_castsi256_si128(bits(a)), _mm256_extracti128_si256(bits(a), 1));
+  const __m128i t = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
+}
 inline VecF32 to_float(VecI32 a) { return _mm256_cvtepi32_ps(bits(a)); }
 
 inline VecI16 i16_zero() { return (VecI16)(_mm256_setzero_si256()); }
 inline VecI16 i16_set1(int16_t x) { return (VecI16)(_mm256_set1_epi16(x)); }
 inline VecI16 i16_load(const void* p) { return (VecI16)(load_bits(p)); }
 inline void i16_store(void* p, VecI16 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), bits(a)); }
+inline VecI8 scales_6bit(const uint8_t packed[12]) {
+  // Words of four bytes: scales 0-3, scales 4-7, minima 0-3, minima 4-7.
+  const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed));
+  const __m128i low =
+      _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi32(x, 0x98), _mm_set_epi32(4, 0, 0, 0)),
+                    _mm_set_epi32(0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f));
+  const __m128i high = _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(x, 0x50), 2),
+                                     _mm_set_epi32(0x30303030, 0, 0x30303030, 0));
+  const __m128i all = _mm_or_si128(low, high);
+  return (VecI8)_mm256_set_m128i(all, all);
+}
 inline VecI16 i16_widen8(uint64_t bytes) {
   return (VecI16)_mm256_cvtepu8_epi16(_mm_set1_epi64x(static_cast<long long>(bytes)));
-}
-inline VecI16 i16_widen8_twice(uint64_t bytes) {
-  const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
-  return (VecI16)_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, x));
-}
-inline VecI16 i16_widen_even_odd(const int8_t p[16]) {
-  const __m128i order = _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0);
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return (VecI16)_mm256_cvtepi8_epi16(_mm_shuffle_epi8(bytes, order));
 }
 inline VecI16 i16_pick(VecI16 a, int k) {
   return (VecI16)_mm256_shuffle_epi8(bits(a),
@@ -107,6 +169,76 @@ inline VecI16 i16_pick(VecI16 a, int k) {
 }
 inline VecI16 i16_widen16(const int8_t p[16]) {
   return (VecI16)(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline Bytes16 b16_load(const void* p) {
+  return (Bytes16)_mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+inline Bytes16 b16_from(uint64_t low, uint64_t high) {
+  return (Bytes16)_mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+}
+inline Bytes16 low_nibbles(Bytes16 a) {
+  return (Bytes16)_mm_and_si128((__m128i)a, _mm_set1_epi8(15));
+}
+inline Bytes16 high_nibbles(Bytes16 a) {
+  return (Bytes16)_mm_and_si128(_mm_srli_epi16((__m128i)a, 4), _mm_set1_epi8(15));
+}
+inline VecI16 i16_widen16(Bytes16 a) { return (VecI16)_mm256_cvtepi8_epi16((__m128i)a); }
+inline VecI8 twice(Bytes16 a) { return (VecI8)_mm256_set_m128i((__m128i)a, (__m128i)a); }
+inline VecI16 i16_byte_pair(VecI8 a, int k) {
+  const auto low = static_cast<int16_t>(0x8000 + 2 * k);
+  const __m256i order =
+      _mm256_set_m128i(_mm_set1_epi16(static_cast<int16_t>(low + 1)), _mm_set1_epi16(low));
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+template <int kHigh>
+inline VecI16 half_twice(VecI16 a) {
+  return (VecI16)_mm256_permute2x128_si256(bits(a), bits(a), kHigh == 0 ? 0x00 : 0x11);
+}
+inline VecI16 i16_pair(VecI16 a, int k) {
+  const auto low = static_cast<int16_t>(0x0100 + 0x0404 * k);
+  const __m256i order =
+      _mm256_set_m128i(_mm_set1_epi16(static_cast<int16_t>(low + 0x0202)), _mm_set1_epi16(low));
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+inline VecI16 i16_byte(VecI8 a, int k) {
+  return (VecI16)_mm256_shuffle_epi8(bits(a), _mm256_set1_epi16(static_cast<int16_t>(0x8000 + k)));
+}
+inline VecI16 i16_high_bytes_twice(VecI8 a) {
+  const char z = -128;
+  const __m256i order = _mm256_set_epi8(z, 15, z, 15, z, 14, z, 14, z, 13, z, 13, z, 12, z, 12,  //
+                                        z, 11, z, 11, z, 10, z, 10, z, 9, z, 9, z, 8, z, 8);
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+inline VecI16 i16_byte_pair_256(VecI8 a, int k) {
+  const auto low = static_cast<int16_t>(0x0080 + 0x0200 * k);
+  const __m256i order =
+      _mm256_set_m128i(_mm_set1_epi16(static_cast<int16_t>(low + 0x0100)), _mm_set1_epi16(low));
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+inline VecI16 i16_bytes(VecI8 a) {
+  const char z = -128;
+  const __m256i order = _mm256_set_epi8(z, 15, z, 14, z, 13, z, 12, z, 11, z, 10, z, 9, z, 8,  //
+                                        z, 7, z, 6, z, 5, z, 4, z, 3, z, 2, z, 1, z, 0);
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+inline VecI16 i16_bytes_256(VecI8 a) {
+  const char z = -128;
+  const __m256i order = _mm256_set_epi8(15, z, 14, z, 13, z, 12, z, 11, z, 10, z, 9, z, 8, z,  //
+                                        7, z, 6, z, 5, z, 4, z, 3, z, 2, z, 1, z, 0, z);
+  return (VecI16)_mm256_shuffle_epi8(bits(a), order);
+}
+inline VecI16 i16_join_4_2(uint32_t nibbles, uint32_t pairs) {
+  const __m256i four = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int32_t>(nibbles)),
+                                         _mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0));
+  const __m256i two = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int32_t>(pairs)),
+                                        _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0));
+  const __m256i joined =
+      _mm256_or_si256(_mm256_and_si256(four, _mm256_set1_epi32(15)),
+                      _mm256_slli_epi32(_mm256_and_si256(two, _mm256_set1_epi32(3)), 4));
+  const __m256i swapped = _mm256_permute2x128_si256(joined, joined, 0x01);
+  const __m256i low = _mm256_blend_epi32(joined, swapped, 0xf0);
+  const __m256i high = _mm256_blend_epi32(swapped, joined, 0xf0);
+  return (VecI16)_mm256_packs_epi32(low, high);
 }
 inline VecI16 add(VecI16 a, VecI16 b) { return (VecI16)(_mm256_add_epi16(bits(a), bits(b))); }
 inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
@@ -138,7 +270,14 @@ inline VecI8 expand_nibbles(const uint8_t* p) {
   const __m256i shifted = _mm256_srlv_epi64(both, _mm256_set_epi64x(4, 4, 0, 0));
   return (VecI8)(_mm256_and_si256(shifted, _mm256_set1_epi8(15)));
 }
-inline VecI8 expand_bits_to_16(const uint8_t* p) {
+inline VecI8 expand_nibbles_by_8(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m256i twice = _mm256_permute4x64_epi64(_mm256_castsi128_si256(bytes), 0x50);
+  const __m256i shifted = _mm256_srlv_epi64(twice, _mm256_set_epi64x(4, 0, 4, 0));
+  return (VecI8)(_mm256_and_si256(shifted, _mm256_set1_epi8(15)));
+}
+template <int kValue>
+inline VecI8 expand_bits(const uint8_t* p) {
   int32_t word;
   __builtin_memcpy(&word, p, 4);
   const __m256i spread = _mm256_shuffle_epi8(
@@ -146,7 +285,57 @@ inline VecI8 expand_bits_to_16(const uint8_t* p) {
       _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0));
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
-  return (VecI8)(_mm256_and_si256(set, _mm256_set1_epi8(16)));
+  return (VecI8)(_mm256_and_si256(set, _mm256_set1_epi8(kValue)));
+}
+inline VecI8 i8_words(const void* low, const void* high) {
+  return (VecI8)_mm256_blend_epi32(bits(i8_broadcast4(low)), bits(i8_broadcast4(high)), 0xf0);
+}
+template <int kHigh>
+inline VecI8 bits_to_16(VecI8 words) {
+  constexpr long long kLow = kHigh == 0 ? 0 : 0x0202020202020202;
+  const __m256i order =
+      _mm256_set_epi64x(kLow + 0x0101010101010101, kLow, kLow + 0x0101010101010101, kLow);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  const __m256i spread = _mm256_shuffle_epi8(bits(words), order);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+  return (VecI8)_mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+inline VecI8 expand_bit_pairs(const uint8_t* p) {
+  // A byte in 32 bits; copies moved left by 6, 12 and 18 put pair k at the bottom of byte k.
+  const __m256i byte = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m256i twice = _mm256_or_si256(byte, _mm256_slli_epi32(byte, 6));
+  const __m256i all = _mm256_or_si256(twice, _mm256_slli_epi32(twice, 12));
+  return (VecI8)(_mm256_and_si256(all, _mm256_set1_epi8(3)));
+}
+// 16-bit shifts in the next two: bits of a neighbour that slip in are masked away.
+template <int kShift, int kMask>
+inline VecI8 bits_at(VecI8 a) {
+  __m256i moved = bits(a);
+  if constexpr (kShift > 0) moved = _mm256_srli_epi16(moved, kShift);
+  return (VecI8)_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask)));
+}
+template <int kShift, int kMask>
+inline VecI8 bits_left(VecI8 a) {
+  const __m256i moved = _mm256_slli_epi16(bits(a), kShift);
+  return (VecI8)_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask)));
+}
+inline VecI8 times3(VecI8 a) {
+  return (VecI8)_mm256_add_epi8(bits(a), _mm256_add_epi8(bits(a), bits(a)));
+}
+inline VecI8 times(VecI8 a, const uint8_t factors[32]) {
+  const __m256i f = load_bits(factors), low_byte = _mm256_set1_epi16(255);
+  const __m256i even = _mm256_mullo_epi16(bits(a), _mm256_and_si256(f, low_byte));
+  const __m256i odd = _mm256_mullo_epi16(_mm256_srli_epi16(bits(a), 8), _mm256_srli_epi16(f, 8));
+  return (VecI8)_mm256_or_si256(_mm256_and_si256(even, low_byte), _mm256_slli_epi16(odd, 8));
+}
+inline VecI8 top_digit(VecI8 a) {
+  // 3a / 256 = (a + a / 2) / 128, in bytes by averages, which round up: hence a - 1.
+  const __m256i less = _mm256_subs_epu8(bits(a), _mm256_set1_epi8(1));
+  const __m256i half = _mm256_avg_epu8(less, _mm256_setzero_si256());
+  return bits_at<6, 3>((VecI8)_mm256_avg_epu8(less, half));
+}
+inline VecI8 low_then_high(VecI8 a, VecI8 b) {
+  return (VecI8)_mm256_blend_epi32(bits(a), bits(b), 0xf0);
 }
 template <int kShift, int kMask>
 inline VecI8 bits_to_high(VecI8 a) {
@@ -209,3 +398,144 @@ inline int32_t store_codes(int8_t* p, VecF32 x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(quads, _mm_shuffle_epi32(quads, 0xb1)));
 }
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+// ---- table lookups and bit fields (codebook formats) --------------------------------------------
+
+inline VecI8 as_i8(VecI16 a) { return (VecI8)a; }
+inline VecI16 as_i16(VecI8 a) { return (VecI16)a; }
+inline VecI8 add(VecI8 a, VecI8 b) { return (VecI8)_mm256_add_epi8(bits(a), bits(b)); }
+inline VecI8 i8_set1(int8_t x) { return (VecI8)_mm256_set1_epi8(x); }
+inline VecI16 mul_high_u16(VecI16 a, VecI16 b) {
+  return (VecI16)_mm256_mulhi_epu16(bits(a), bits(b));
+}
+inline VecI16 sub(VecI16 a, VecI16 b) { return (VecI16)_mm256_sub_epi16(bits(a), bits(b)); }
+inline VecI16 i16_even_256(VecI8 a) { return (VecI16)_mm256_slli_epi16(bits(a), 8); }
+inline VecI16 i16_odd_256(VecI8 a) {
+  return (VecI16)_mm256_and_si256(bits(a), _mm256_set1_epi16(static_cast<int16_t>(0xff00)));
+}
+inline VecI16 i16_even(VecI8 a) { return (VecI16)_mm256_srai_epi16(bits(i16_even_256(a)), 8); }
+inline VecI16 i16_odd(VecI8 a) { return (VecI16)_mm256_srai_epi16(bits(a), 8); }
+inline VecI16 both(VecI16 a, VecI16 b) { return (VecI16)_mm256_and_si256(bits(a), bits(b)); }
+inline VecI16 either(VecI16 a, VecI16 b) { return (VecI16)_mm256_or_si256(bits(a), bits(b)); }
+inline VecI16 mul(VecI16 a, VecI16 b) { return (VecI16)_mm256_mullo_epi16(bits(a), bits(b)); }
+template <int kShift>
+inline VecI16 shift_right(VecI16 a) {
+  return (VecI16)_mm256_srli_epi16(bits(a), kShift);
+}
+inline VecI16 minus_where_negative(VecI16 a) { return (VecI16)_mm256_srai_epi16(bits(a), 15); }
+template <int kShift>
+inline VecI32 shift_right(VecI32 a) {
+  return (VecI32)_mm256_srli_epi32(bits(a), kShift);
+}
+// The next two table indices of a word of them. The barrier keeps the word in one register, moved
+// on step by step: without it every index is cut out of a copy.
+struct TwoIndices {
+  uint64_t first, second;
+};
+template <typename Index>
+inline TwoIndices take_two(uint64_t& word) {
+  const auto move_on = [&] {
+    word >>= 16;
+    __asm__("" : "+r"(word));
+  };
+  TwoIndices r;
+  r.first = static_cast<Index>(word);
+  if constexpr (sizeof(Index) == 2) move_on();
+  r.second = static_cast<Index>(sizeof(Index) == 2 ? word : word >> 8);
+  move_on();
+  return r;
+}
+template <int kBytes>
+inline uint64_t load_word(const void* p) {
+  uint64_t word = 0;
+  __builtin_memcpy(&word, p, kBytes);
+  return word;
+}
+// Loads and inserts, not vpgather: on Zen 3 a gather takes more operations than its loads.
+template <typename Index>
+inline __m128i load_two(const uint64_t* table, uint64_t& word) {
+  const TwoIndices at = take_two<Index>(word);
+  const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(table + at.first));
+  return _mm_castps_si128(
+      _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(table + at.second)));
+}
+template <typename Index>
+inline VecI8 lookup4(const uint64_t* table, const Index* indices) {
+  uint64_t word = load_word<4 * sizeof(Index)>(indices);
+  const __m128i low = load_two<Index>(table, word);
+  return (VecI8)_mm256_set_m128i(load_two<Index>(table, word), low);
+}
+template <typename Index>
+inline __m128i load_four(const uint32_t* table, uint64_t& word) {
+  const TwoIndices a = take_two<Index>(word), b = take_two<Index>(word);
+  __m128i r = _mm_cvtsi32_si128(static_cast<int>(table[a.first]));
+  r = _mm_insert_epi32(r, static_cast<int>(table[a.second]), 1);
+  r = _mm_insert_epi32(r, static_cast<int>(table[b.first]), 2);
+  return _mm_insert_epi32(r, static_cast<int>(table[b.second]), 3);
+}
+inline VecI8 lookup8(const uint32_t* table, const uint8_t* indices) {
+  uint64_t word = load_word<8>(indices);
+  const __m128i low = load_four<uint8_t>(table, word);
+  return (VecI8)_mm256_set_m128i(load_four<uint8_t>(table, word), low);
+}
+inline VecI8 lookup8(const uint32_t* table, const uint16_t* indices) {
+  uint64_t first = load_word<8>(indices), second = load_word<8>(indices + 4);
+  const __m128i low = load_four<uint16_t>(table, first);
+  return (VecI8)_mm256_set_m128i(load_four<uint16_t>(table, second), low);
+}
+inline VecI8 i8_load_twice(const void* p) {
+  return (VecI8)_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+template <int kHalf>
+inline VecI8 half_twice(VecI8 a) {
+  return (VecI8)_mm256_permute4x64_epi64(bits(a), kHalf == 0 ? 0x44 : 0xee);
+}
+inline VecI8 shuffle(VecI8 a, VecI8 order) {
+  return (VecI8)_mm256_shuffle_epi8(bits(a), bits(order));
+}
+inline VecI16 i16_widen16(const uint8_t p[16]) {
+  return (VecI16)_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline VecI16 i16_widen8_each(uint64_t low, uint64_t high) {
+  return (VecI16)_mm256_cvtepu8_epi16(
+      _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low)));
+}
+inline VecI16 i16_twice_low(VecI16 a) { return (VecI16)_mm256_unpacklo_epi16(bits(a), bits(a)); }
+inline VecI16 i16_twice_high(VecI16 a) { return (VecI16)_mm256_unpackhi_epi16(bits(a), bits(a)); }
+template <int kPair>
+inline VecI16 pick_pair(VecI16 a) {
+  return (VecI16)_mm256_shuffle_epi32(bits(a), kPair * 0x55);
+}
+inline VecI16 i16_narrow_twice(VecI32 a) {
+  return (VecI16)_mm256_permute4x64_epi64(_mm256_packus_epi32(bits(a), bits(a)), 0x88);
+}
+inline VecI8 i8_narrow(VecI16 a, VecI16 b) {
+  return (VecI8)_mm256_permute4x64_epi64(_mm256_packus_epi16(bits(a), bits(b)), 0xd8);
+}
+inline VecI32 i32_load_odd(const void* p) {
+  const __m256 first = _mm256_loadu_ps(static_cast<const float*>(p));
+  const __m256 second = _mm256_loadu_ps(static_cast<const float*>(p) + 8);
+  return (VecI32)_mm256_permute4x64_epi64(
+      _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xdd)), 0xd8);
+}
+inline VecI8 spread_sevens(VecI32 a) {
+  // Two fields of 14 bits to 16 each, then each to two of eight.
+  const __m256i x = _mm256_blend_epi16(bits(a), _mm256_slli_epi32(bits(a), 2), 0xaa);
+  const __m256i even = _mm256_and_si256(x, _mm256_set1_epi16(0x007f));
+  const __m256i odd = _mm256_and_si256(_mm256_add_epi16(x, x), _mm256_set1_epi16(0x7f00));
+  return (VecI8)_mm256_or_si256(even, odd);
+}
+inline VecI8 even_parity(VecI8 a) {
+  // The parity of a byte is that of its nibbles' exclusive or.
+  const __m256i odd = _mm256_broadcastsi128_si256(
+      _mm_set_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0));
+  const __m256i folded = _mm256_xor_si256(bits(a), _mm256_srli_epi16(bits(a), 4));
+  const __m256i nibble = _mm256_and_si256(folded, _mm256_set1_epi8(15));
+  return (VecI8)_mm256_or_si256(bits(a), _mm256_shuffle_epi8(odd, nibble));
+}
+inline VecI8 negate_where(VecI8 a, VecI8 sign_bits, VecI8 order) {
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  const __m256i spread = _mm256_shuffle_epi8(bits(sign_bits), bits(order));
+  const __m256i mask = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+  return (VecI8)_mm256_sub_epi8(_mm256_xor_si256(bits(a), mask), mask);
+}

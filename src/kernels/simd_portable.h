@@ -13,6 +13,9 @@ struct VecI16 {
 struct VecI8 {
   int8_t v[32];
 };  // codes; unsigned ones never exceed 255
+struct Bytes16 {
+  int8_t v[16];
+};  // packed scales
 
 #define NIBBLE_LANES(n) for (int i = 0; i < (n); ++i)
 
@@ -71,6 +74,39 @@ inline VecF32 f32_from_f16(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint1
                            uint16_t g, uint16_t h) {
   const uint16_t p[8] = {a, b, c, d, e, f, g, h};
   return f32_load_f16(p);
+}
+// Eight times two f16 numbers, the first in the low bits.
+inline void f32_pair_from_f16(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e,
+                              uint32_t f, uint32_t g, uint32_t h, VecF32* first, VecF32* second) {
+  const uint32_t p[8] = {a, b, c, d, e, f, g, h};
+  NIBBLE_LANES(8) first->v[i] = f16_bits_to_float(static_cast<uint16_t>(p[i]));
+  NIBBLE_LANES(8) second->v[i] = f16_bits_to_float(static_cast<uint16_t>(p[i] >> 16));
+}
+// Eight scales of 8 bits (formats/blocks.h), both halved as FP4 wants them.
+struct E8M0 {
+  uint8_t bits;
+};
+struct UE4M3 {
+  uint8_t bits;
+};
+inline VecF32 f32_of(E8M0 a, E8M0 b, E8M0 c, E8M0 d, E8M0 e, E8M0 f, E8M0 g, E8M0 h) {
+  const E8M0 p[8] = {a, b, c, d, e, f, g, h};
+  VecF32 r;
+  NIBBLE_LANES(8) {
+    const uint32_t x = p[i].bits;
+    r.v[i] = __builtin_bit_cast(float, x < 2 ? 0x00200000u << x : (x - 1) << 23);
+  }
+  return r;
+}
+// Exponent and mantissa moved to their places in a float32 make 2^-120 times the number.
+inline VecF32 f32_of(UE4M3 a, UE4M3 b, UE4M3 c, UE4M3 d, UE4M3 e, UE4M3 f, UE4M3 g, UE4M3 h) {
+  const UE4M3 p[8] = {a, b, c, d, e, f, g, h};
+  VecF32 r;
+  NIBBLE_LANES(8) {
+    const uint32_t x = p[i].bits == 0x7f ? 0 : p[i].bits & 0x7fu;
+    r.v[i] = __builtin_bit_cast(float, x << 20) * 0x1p119f;
+  }
+  return r;
 }
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   VecF32 r;
@@ -159,9 +195,21 @@ inline VecI32 sub(VecI32 a, VecI32 b) {
   NIBBLE_LANES(8) a.v[i] -= b.v[i];
   return a;
 }
-inline VecI32 times32(VecI32 a) {
-  NIBBLE_LANES(8) a.v[i] *= 32;
+template <int kFactor>
+inline VecI32 times(VecI32 a) {
+  NIBBLE_LANES(8) a.v[i] *= kFactor;
   return a;
+}
+// Of multiples of 2^kShift.
+template <int kShift>
+inline VecI32 divide_by_power(VecI32 a) {
+  NIBBLE_LANES(8) a.v[i] >>= kShift;
+  return a;
+}
+inline int32_t sum_lanes(VecI32 a) {
+  int32_t sum = 0;
+  NIBBLE_LANES(8) sum += a.v[i];
+  return sum;
 }
 inline VecF32 to_float(VecI32 a) {
   VecF32 r;
@@ -181,22 +229,21 @@ inline VecI16 i16_load(const void* p) {
   return r;
 }
 inline void i16_store(void* p, VecI16 a) { __builtin_memcpy(p, &a, 32); }
-// Unsigned bytes of a word, lowest first, to int16: all eight in both halves; each of the eight
-// twice.
+// The eight 6-bit scales and minima of Q4_K and Q5_K (layout drawn at BlockQ4_K; 16 bytes are
+// read): scales, then minima, in both halves.
+inline VecI8 scales_6bit(const uint8_t packed[12]) {
+  VecI8 r;
+  NIBBLE_LANES(32) {
+    uint8_t scale, minimum;
+    scale_min_k4(packed, i % 8, scale, minimum);
+    r.v[i] = static_cast<int8_t>(i % 16 < 8 ? scale : minimum);
+  }
+  return r;
+}
+// Unsigned bytes of a word, lowest first, to int16: all eight in both halves.
 inline VecI16 i16_widen8(uint64_t bytes) {
   VecI16 r;
   NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>((bytes >> (8 * (i % 8))) & 0xff);
-  return r;
-}
-inline VecI16 i16_widen8_twice(uint64_t bytes) {
-  VecI16 r;
-  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>((bytes >> (8 * (i / 2))) & 0xff);
-  return r;
-}
-// 16 signed bytes to int16: even ones to the low, odd ones to the high half; in order.
-inline VecI16 i16_widen_even_odd(const int8_t p[16]) {
-  VecI16 r;
-  NIBBLE_LANES(16) r.v[i] = p[i % 8 * 2 + i / 8];
   return r;
 }
 // In each half, lane k everywhere.
@@ -208,6 +255,84 @@ inline VecI16 i16_pick(VecI16 a, int k) {
 inline VecI16 i16_widen16(const int8_t p[16]) {
   VecI16 r;
   NIBBLE_LANES(16) r.v[i] = p[i];
+  return r;
+}
+inline Bytes16 b16_load(const void* p) {
+  Bytes16 r;
+  __builtin_memcpy(&r, p, 16);
+  return r;
+}
+inline Bytes16 b16_from(uint64_t low, uint64_t high) {
+  Bytes16 r;
+  __builtin_memcpy(r.v, &low, 8);
+  __builtin_memcpy(r.v + 8, &high, 8);
+  return r;
+}
+inline Bytes16 low_nibbles(Bytes16 a) {
+  NIBBLE_LANES(16) a.v[i] &= 15;
+  return a;
+}
+inline Bytes16 high_nibbles(Bytes16 a) {
+  NIBBLE_LANES(16) a.v[i] = static_cast<int8_t>(static_cast<uint8_t>(a.v[i]) >> 4);
+  return a;
+}
+inline VecI16 i16_widen16(Bytes16 a) { return i16_widen16(a.v); }
+inline VecI8 twice(Bytes16 a) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = a.v[i % 16];
+  return r;
+}
+// Of 16 bytes in both halves, unsigned. Byte 2 k everywhere in the low half and 2 k + 1 in the high
+// half; all in order.
+inline VecI16 i16_byte_pair(VecI8 a, int k) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<uint8_t>(a.v[2 * k + i / 8]);
+  return r;
+}
+template <int kHigh>
+inline VecI16 half_twice(VecI16 a) {
+  NIBBLE_LANES(8) a.v[i] = a.v[8 + i] = a.v[8 * kHigh + i];
+  return a;
+}
+// Lane 2 k of the low half everywhere there, lane 2 k + 1 of the high half.
+inline VecI16 i16_pair(VecI16 a, int k) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[i / 8 * 8 + 2 * k + i / 8];
+  return r;
+}
+inline VecI16 i16_byte(VecI8 a, int k) {  // byte k everywhere
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<uint8_t>(a.v[k]);
+  return r;
+}
+inline VecI16 i16_high_bytes_twice(VecI8 a) {  // bytes 8 to 15, each twice
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<uint8_t>(a.v[8 + i / 2]);
+  return r;
+}
+inline VecI16 i16_bytes(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<uint8_t>(a.v[i]);
+  return r;
+}
+// The same of signed bytes, times 256.
+inline VecI16 i16_byte_pair_256(VecI8 a, int k) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>(a.v[2 * k + i / 8] * 256);
+  return r;
+}
+inline VecI16 i16_bytes_256(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>(a.v[i] * 256);
+  return r;
+}
+// Lane k = 0..7 of each half: four bits from nibble k of the first, two from pair k of the second.
+inline VecI16 i16_join_4_2(uint32_t nibbles, uint32_t pairs) {
+  VecI16 r;
+  NIBBLE_LANES(16) {
+    const int k = i % 8;
+    r.v[i] = static_cast<int16_t>(((nibbles >> (4 * k)) & 15) | (((pairs >> (2 * k)) & 3) << 4));
+  }
   return r;
 }
 inline VecI16 add(VecI16 a, VecI16 b) {
@@ -260,11 +385,74 @@ inline VecI8 expand_nibbles(const uint8_t* p) {
   }
   return r;
 }
-// Lane i = 16 when bit i of the four bytes is set, else 0.
-inline VecI8 expand_bits_to_16(const uint8_t* p) {
+// 16 bytes: lanes 0-7 the low nibbles of the first eight, lanes 8-15 their high nibbles, then the
+// same of the other eight.
+inline VecI8 expand_nibbles_by_8(const uint8_t* p) {
   VecI8 r;
-  NIBBLE_LANES(32) r.v[i] = static_cast<int8_t>(((p[i / 8] >> (i % 8)) & 1) << 4);
+  NIBBLE_LANES(32) {
+    const uint8_t byte = p[i / 16 * 8 + i % 8];
+    r.v[i] = static_cast<int8_t>(i % 16 < 8 ? byte & 15 : byte >> 4);
+  }
   return r;
+}
+// Lane i = kValue when bit i of the four bytes is set, else 0.
+template <int kValue>
+inline VecI8 expand_bits(const uint8_t* p) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = static_cast<int8_t>(((p[i / 8] >> (i % 8)) & 1) * kValue);
+  return r;
+}
+// 4 bytes from each, four times in their half.
+inline VecI8 i8_words(const void* low, const void* high) {
+  VecI8 r;
+  NIBBLE_LANES(4) __builtin_memcpy(r.v + 4 * i, low, 4);
+  NIBBLE_LANES(4) __builtin_memcpy(r.v + 16 + 4 * i, high, 4);
+  return r;
+}
+// Lane i of a half = 16 when bit 16 * kHigh + i of its first four bytes is set, else 0.
+template <int kHigh>
+inline VecI8 bits_to_16(VecI8 words) {
+  VecI8 r;
+  NIBBLE_LANES(32) {
+    const int byte = words.v[i / 16 * 16 + 2 * kHigh + i % 16 / 8];
+    r.v[i] = static_cast<int8_t>(((byte >> (i % 8)) & 1) << 4);
+  }
+  return r;
+}
+// Lane i = bits 2i and 2i + 1 of the eight bytes.
+inline VecI8 expand_bit_pairs(const uint8_t* p) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = static_cast<int8_t>((p[i / 4] >> (2 * (i % 4))) & 3);
+  return r;
+}
+// Lane i = (a[i] >> shift) & mask; (a[i] << shift) & mask.
+template <int kShift, int kMask>
+inline VecI8 bits_at(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>((static_cast<uint8_t>(a.v[i]) >> kShift) & kMask);
+  return a;
+}
+template <int kShift, int kMask>
+inline VecI8 bits_left(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>((a.v[i] << kShift) & kMask);
+  return a;
+}
+// Bytes modulo 256: times 3; times a factor per lane; and the number above them, (3 * a) >> 8.
+inline VecI8 times3(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>(a.v[i] * 3);
+  return a;
+}
+inline VecI8 times(VecI8 a, const uint8_t factors[32]) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>(a.v[i] * factors[i]);
+  return a;
+}
+inline VecI8 top_digit(VecI8 a) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>((static_cast<uint8_t>(a.v[i]) * 3) >> 8);
+  return a;
+}
+// Lanes 0-15 of the first, 16-31 of the second.
+inline VecI8 low_then_high(VecI8 a, VecI8 b) {
+  NIBBLE_LANES(16) a.v[16 + i] = b.v[16 + i];
+  return a;
 }
 // Lane i = ((a[i] >> shift) & mask) << 4.
 template <int kShift, int kMask>
@@ -328,5 +516,171 @@ inline int32_t store_codes(int8_t* p, VecF32 x) {
   return total;
 }
 inline void prefetch(const void* p) { __builtin_prefetch(p); }
+
+// ---- table lookups and bit fields (codebook formats) --------------------------------------------
+
+inline VecI8 as_i8(VecI16 a) { return __builtin_bit_cast(VecI8, a); }
+inline VecI16 as_i16(VecI8 a) { return __builtin_bit_cast(VecI16, a); }
+inline VecI8 add(VecI8 a, VecI8 b) {
+  NIBBLE_LANES(32) a.v[i] = static_cast<int8_t>(a.v[i] + b.v[i]);
+  return a;
+}
+inline VecI8 i8_set1(int8_t x) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = x;
+  return r;
+}
+// High 16 bits of the product of unsigned numbers.
+inline VecI16 mul_high_u16(VecI16 a, VecI16 b) {
+  NIBBLE_LANES(16) {
+    const uint32_t x = static_cast<uint16_t>(a.v[i]), y = static_cast<uint16_t>(b.v[i]);
+    a.v[i] = static_cast<int16_t>((x * y) >> 16);
+  }
+  return a;
+}
+inline VecI16 sub(VecI16 a, VecI16 b) {
+  NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(a.v[i] - b.v[i]);
+  return a;
+}
+// Bytes 2 i (2 i + 1), signed; times 256.
+inline VecI16 i16_even(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[2 * i];
+  return r;
+}
+inline VecI16 i16_odd(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[2 * i + 1];
+  return r;
+}
+inline VecI16 i16_even_256(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>(a.v[2 * i] * 256);
+  return r;
+}
+inline VecI16 i16_odd_256(VecI8 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>(a.v[2 * i + 1] * 256);
+  return r;
+}
+inline VecI16 both(VecI16 a, VecI16 b) {
+  NIBBLE_LANES(16) a.v[i] &= b.v[i];
+  return a;
+}
+inline VecI16 either(VecI16 a, VecI16 b) {
+  NIBBLE_LANES(16) a.v[i] |= b.v[i];
+  return a;
+}
+inline VecI16 mul(VecI16 a, VecI16 b) {  // low 16 bits
+  NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(a.v[i] * b.v[i]);
+  return a;
+}
+template <int kShift>
+inline VecI16 shift_right(VecI16 a) {  // zeros come in
+  NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(static_cast<uint16_t>(a.v[i]) >> kShift);
+  return a;
+}
+inline VecI16 minus_where_negative(VecI16 a) {  // -1 in negative lanes, else 0
+  NIBBLE_LANES(16) a.v[i] = static_cast<int16_t>(a.v[i] >> 15);
+  return a;
+}
+template <int kShift>
+inline VecI32 shift_right(VecI32 a) {
+  NIBBLE_LANES(8) a.v[i] = static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) >> kShift);
+  return a;
+}
+// Entries of a table, side by side: four of eight bytes, eight of four bytes.
+template <typename Index>
+inline VecI8 lookup4(const uint64_t* table, const Index* indices) {
+  VecI8 r;
+  NIBBLE_LANES(4) __builtin_memcpy(r.v + 8 * i, table + indices[i], 8);
+  return r;
+}
+template <typename Index>
+inline VecI8 lookup8(const uint32_t* table, const Index* indices) {
+  VecI8 r;
+  NIBBLE_LANES(8) __builtin_memcpy(r.v + 4 * i, table + indices[i], 4);
+  return r;
+}
+inline VecI8 i8_load_twice(const void* p) { return i8_halves(p, p); }  // 16 bytes, in both halves
+template <int kHalf>
+inline VecI8 half_twice(VecI8 a) {
+  return i8_load_twice(a.v + 16 * kHalf);
+}
+// In each half, lane i = a[order[i]]; 0 where order[i] is negative.
+inline VecI8 shuffle(VecI8 a, VecI8 order) {
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = order.v[i] < 0 ? int8_t{0} : a.v[i / 16 * 16 + order.v[i]];
+  return r;
+}
+inline VecI16 i16_widen16(const uint8_t p[16]) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = p[i];
+  return r;
+}
+// Unsigned bytes of two words to int16, lowest first: one word per half.
+inline VecI16 i16_widen8_each(uint64_t low, uint64_t high) {
+  VecI16 r;
+  NIBBLE_LANES(16)
+  r.v[i] = static_cast<int16_t>(((i < 8 ? low : high) >> (8 * (i % 8))) & 0xff);
+  return r;
+}
+// Each of the low (high) four lanes of both halves twice; then one of these pairs everywhere in its
+// half.
+inline VecI16 i16_twice_low(VecI16 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[i / 8 * 8 + i % 8 / 2];
+  return r;
+}
+inline VecI16 i16_twice_high(VecI16 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[i / 8 * 8 + 4 + i % 8 / 2];
+  return r;
+}
+template <int kPair>
+inline VecI16 pick_pair(VecI16 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = a.v[i / 8 * 8 + 2 * kPair + i % 2];
+  return r;
+}
+// Lanes within 0..32767 to int16, all eight in both halves.
+inline VecI16 i16_narrow_twice(VecI32 a) {
+  VecI16 r;
+  NIBBLE_LANES(16) r.v[i] = static_cast<int16_t>(a.v[i % 8]);
+  return r;
+}
+inline VecI8 i8_narrow(VecI16 a, VecI16 b) {  // lanes within 0..255 to bytes
+  VecI8 r;
+  NIBBLE_LANES(32) r.v[i] = static_cast<int8_t>(i < 16 ? a.v[i] : b.v[i - 16]);
+  return r;
+}
+inline VecI32 i32_load_odd(const void* p) {  // every second of 16 words, from the second on
+  VecI32 r;
+  NIBBLE_LANES(8) __builtin_memcpy(&r.v[i], static_cast<const int8_t*>(p) + 8 * i + 4, 4);
+  return r;
+}
+// Four fields of seven bits per lane, lowest first, to a byte each.
+inline VecI8 spread_sevens(VecI32 a) {
+  VecI8 r;
+  NIBBLE_LANES(32)
+  r.v[i] = static_cast<int8_t>((static_cast<uint32_t>(a.v[i / 4]) >> (7 * (i % 4))) & 127);
+  return r;
+}
+// Bytes 0..127; bit 7 is set where that makes the number of bits even.
+inline VecI8 even_parity(VecI8 a) {
+  NIBBLE_LANES(32) {
+    const int x = a.v[i] ^ (a.v[i] >> 4), y = x ^ (x >> 2);
+    a.v[i] = static_cast<int8_t>(a.v[i] | (((y ^ (y >> 1)) & 1) << 7));
+  }
+  return a;
+}
+// Lane i negated where bit i % 8 of byte order[i] (of the same half of sign_bits) is set.
+inline VecI8 negate_where(VecI8 a, VecI8 sign_bits, VecI8 order) {
+  const VecI8 spread = shuffle(sign_bits, order);
+  NIBBLE_LANES(32) {
+    if ((spread.v[i] >> (i % 8)) & 1) a.v[i] = static_cast<int8_t>(-a.v[i]);
+  }
+  return a;
+}
 
 #undef NIBBLE_LANES

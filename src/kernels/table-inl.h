@@ -1,6 +1,10 @@
 // The kernel texts of one ISA, gathered into its table. Included once per isa_<isa>.cpp.
 #include "kernels/unpack-inl.h"
 
+#include "kernels/unpack_super-inl.h"
+
+#include "kernels/unpack_codebook-inl.h"
+
 #include "kernels/matmul-inl.h"
 
 #include "kernels/tile-inl.h"
@@ -11,9 +15,9 @@
 
 #include "kernels/attention-inl.h"
 
-template <typename Block>
-void set_matmul(KernelTable& table) {
-  table.matmul[static_cast<uint32_t>(Block::kId)] = matmul_quantized<Block>;
+template <typename... Blocks>
+void set_matmul(KernelTable& table, BlockList<Blocks...>) {
+  ((table.matmul[static_cast<uint32_t>(Blocks::kId)] = matmul_quantized<Blocks>), ...);
 }
 
 KernelTable make_table(const char* name) {
@@ -22,15 +26,9 @@ KernelTable make_table(const char* name) {
   table.matmul[static_cast<uint32_t>(FormatId::F32)] = matmul_float<LoadF32>;
   table.matmul[static_cast<uint32_t>(FormatId::F16)] = matmul_float<LoadF16>;
   table.matmul[static_cast<uint32_t>(FormatId::BF16)] = matmul_float<LoadBF16>;
-  set_matmul<BlockQ4_0>(table);
-  set_matmul<BlockQ4_1>(table);
-  set_matmul<BlockQ5_0>(table);
-  set_matmul<BlockQ5_1>(table);
-  set_matmul<BlockQ8_0>(table);
-  set_matmul<BlockQ4_K>(table);
-  set_matmul<BlockQ5_K>(table);
-  set_matmul<BlockQ6_K>(table);
-  set_matmul<BlockIQ4_NL>(table);
+  set_matmul(table, SmallBlocks{});
+  set_matmul(table, SuperBlocks{});
+  set_matmul(table, CodebookBlocks{});
   table.matmul_decoded = matmul_decoded;
   table.quantize_column = quantize_column;
   table.rms_norm = rms_norm;

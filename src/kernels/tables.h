@@ -9,5 +9,6 @@ const KernelTable& table();
 #if defined(__x86_64__)
 namespace nibble::isa_avx2 {
 const KernelTable& table();
+void set_wide_encoders(EncodeFn* table);  // encode_avx2.cpp
 }
 #endif

@@ -2,36 +2,65 @@
 // codes and integer scales are exactly those of the file, then multiplied with all columns, four at
 // a time.
 //
-// Tile of one block, lane = row throughout:
+// Tile of one slice (matmul-inl.h), lane = row throughout:
 //   codes   [kLen / 4][8 rows][4 bytes]
 //   scales  [kLen / kSub][8 rows][int16 pair of equal values]   only with integer scales
 //   minima  [8][8 rows][int16 pair: minima of two neighbouring 16s]   only with integer minima
-//   d       [8 rows] float, m [8 rows] float
+//   d       [kParts][8 rows] float, m [8 rows] float
 
 template <typename Block>
 struct Tile {
   using U = Unpack<Block>;
-  static constexpr bool kIntegerMinima =
-      U::kMinimum == Minimum::kInteger || U::kMinimum == Minimum::kSubScale;
-  static constexpr int kSubs = Block::kLen / U::kSub;
-  static constexpr int64_t kScales = Block::kLen * 8;
+  using S = Slice<Block>;
+  static constexpr bool kIntegerMinima = kHasIntegerMinima<U>;
+  static constexpr int kSubs = S::kLen / U::kSub;
+  static constexpr int kSubsPerPart = kSubs / S::kParts;
+  static constexpr int64_t kScales = S::kLen * 8;
   static constexpr int64_t kMinima = kScales + (U::kScaled ? kSubs * 32 : 0);
   static constexpr int64_t kD = kMinima + (kIntegerMinima ? 8 * 32 : 0);
-  static constexpr int64_t kM = kD + 32;
+  static constexpr int64_t kM = kD + 32 * S::kParts;
   static constexpr int64_t kBytes = kM + 32;
-  // Four-byte products that int16 can sum: 2 * largest code * 127 each.
-  static constexpr int kPresum = U::kSigned ? 1 : U::kLargest <= 15 ? 8 : U::kLargest <= 31 ? 4 : 2;
+  // Products summed in int16 before they are widened: a power of two, at most eight, of one scale.
+  static constexpr int kMost = kPresum<U> >= 8 ? 8 : kPresum<U> >= 4 ? 4 : kPresum<U> >= 2 ? 2 : 1;
+  static constexpr int kWords = kMost < U::kSub / 4 ? kMost : U::kSub / 4;
 };
-static_assert(15 * 127 * 2 * 8 <= 32767 && 31 * 127 * 2 * 4 <= 32767 && 63 * 127 * 2 * 2 <= 32767);
+
+// Codes of block b of eight rows, 32 at a time.
+template <typename Block>
+struct GroupCodes {
+  const RowGroup<Block>& rows;
+  int64_t b;
+  VecI32 words(int r, int i) const { return as_i32(Unpack<Block>::codes(rows.row[r][b], i)); }
+};
+// Codebook formats prepare a block once for all its codes.
+template <typename Block>
+requires kIsPlanned<Block>
+struct GroupCodes<Block> {
+  alignas(32) int8_t codes[8][Block::kLen];
+  GroupCodes(const RowGroup<Block>& rows, int64_t b) {
+    using U = Unpack<Block>;
+    for (int r = 0; r < 8; ++r) {
+      const typename U::Plan plan = U::plan(rows.row[r][b]);
+      for (int i = 0; i < Block::kLen / 32; ++i) {
+        i32_store(codes[r] + 32 * i, as_i32(U::codes(rows.row[r][b], plan, i)));
+      }
+    }
+  }
+  VecI32 words(int r, int i) const { return i32_load(codes[r] + 32 * i); }
+};
 
 template <typename Block>
-void build_tile(const RowGroup<Block>& rows, int64_t n_blocks, std::byte* tile) {
+void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) {
   using T = Tile<Block>;
+  using S = Slice<Block>;
   using U = Unpack<Block>;
-  for (int64_t b = 0; b < n_blocks; ++b, tile += T::kBytes) {
-    for (int i = 0; i < Block::kLen / 32; ++i) {
+  for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes) {
+    const int64_t b = s / S::kPerBlock;
+    const GroupCodes<Block> codes{rows, b};
+    const int first = static_cast<int>(s % S::kPerBlock) * S::kVectors;
+    for (int i = 0; i < S::kVectors; ++i) {
       VecI32 words[8];
-      for (int r = 0; r < 8; ++r) words[r] = as_i32(U::codes(rows.row[r][b], i));
+      for (int r = 0; r < 8; ++r) words[r] = codes.words(r, first + i);
       transpose8(words);
       for (int k = 0; k < 8; ++k) i32_store(tile + 32 * (8 * i + k), words[k]);
     }
@@ -40,74 +69,91 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_blocks, std::byte* tile) 
       auto* minimum_pairs = reinterpret_cast<int16_t*>(tile + T::kMinima);
       for (int r = 0; r < 8; ++r) {
         int16_t scales[16], minima[16];
-        const Scales packed = U::scales(rows.row[r][b]);
-        i16_store(scales, packed.scales);
-        i16_store(minima, packed.minima);
-        for (int s = 0; s < T::kSubs; ++s) {
-          const int16_t scale = U::kSub == 32 ? scales[s] : scales[s % 2 * 8 + s / 2];
-          scale_pairs[16 * s + 2 * r] = scale_pairs[16 * s + 2 * r + 1] = scale;
+        const auto packed = U::scales(rows.row[r][b]);
+        for (int k = 0; k < T::kSubs; ++k) {
+          const int i = k * U::kSub / 32;
+          if (k * U::kSub % 32 == 0) i16_store(scales, packed.pick(i));
+          const int16_t scale = scales[U::kSub == 32 ? 0 : k % 2 * 8];
+          scale_pairs[16 * k + 2 * r] = scale_pairs[16 * k + 2 * r + 1] = scale;
         }
-        for (int p = 0; p < 16; ++p) minimum_pairs[16 * (p / 2) + 2 * r + p % 2] = minima[p];
+        if constexpr (T::kIntegerMinima) {
+          i16_store(minima, packed.minima);
+          for (int p = 0; p < 16; ++p) minimum_pairs[16 * (p / 2) + 2 * r + p % 2] = minima[p];
+        }
       }
     }
-    f32_store(reinterpret_cast<float*>(tile + T::kD),
-              gather_f16([&](int r) { return U::d(rows.row[r][b]); }));
-    if constexpr (U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger) {
-      f32_store(reinterpret_cast<float*>(tile + T::kM),
-                gather_f16([&](int r) { return U::m(rows.row[r][b]); }));
+    auto* floats = reinterpret_cast<float*>(tile + T::kD);
+    for (int p = 0; p < S::kParts; ++p) {
+      if constexpr (!kHasMinima<U>) f32_store(floats + 8 * p, slice_scales(rows, s, p));
     }
+    if constexpr (kHasMinima<U>) {
+      VecF32 d, m;
+      slice_scales_and_minima(rows, s, &d, &m);
+      f32_store(floats, d);
+      f32_store(reinterpret_cast<float*>(tile + T::kM), m);
+    }
+  }
+}
+
+// isum[c] += sub-block k of a slice times kColumns columns.
+template <typename Block, int kColumns>
+inline void tile_sub_dot(const std::byte* tile, int k, int64_t s, const ColumnView<Block>* columns,
+                         VecI32* isum) {
+  using T = Tile<Block>;
+  using U = Unpack<Block>;
+  VecI16 scale = i16_set1(1);
+  if constexpr (U::kScaled) scale = i16_load(tile + T::kScales + 32 * k);
+  for (int w = k * U::kSub / 4; w < (k + 1) * U::kSub / 4; w += T::kWords) {
+    VecI16 products[kColumns];
+    const std::byte* weights = tile + 32 * w;
+    const int64_t offset = s * Slice<Block>::kLen + 4 * w;
+    for (int c = 0; c < kColumns; ++c) {
+      products[c] = dot_codes<U>(i8_load(weights), i8_broadcast4(columns[c].codes + offset));
+    }
+    for (int t = 1; t < T::kWords; ++t) {
+      const VecI8 codes = i8_load(weights + 32 * t);
+      for (int c = 0; c < kColumns; ++c) {
+        const VecI8 a = i8_broadcast4(columns[c].codes + offset + 4 * t);
+        products[c] = add(products[c], dot_codes<U>(codes, a));
+      }
+    }
+    for (int c = 0; c < kColumns; ++c) isum[c] = add(isum[c], dot_pairs(products[c], scale));
   }
 }
 
 // Eight rows times kColumns columns; results to out[c], lane = row.
 template <typename Block, int kColumns>
-inline void tile_dot(const std::byte* tile, int64_t n_blocks, const ColumnView<Block>* columns,
+inline void tile_dot(const std::byte* tile, int64_t n_slices, const ColumnView<Block>* columns,
                      VecF32* out) {
   using T = Tile<Block>;
   using U = Unpack<Block>;
-  constexpr int kSums = ColumnView<Block>::kSumsPerBlock;
   VecF32 acc[kColumns];
   for (int c = 0; c < kColumns; ++c) acc[c] = f32_zero();
-  for (int64_t b = 0; b < n_blocks; ++b, tile += T::kBytes) {
-    VecI32 isum[kColumns], msum[kColumns];
-    for (int c = 0; c < kColumns; ++c) isum[c] = msum[c] = i32_zero();
-    for (int s = 0; s < T::kSubs; ++s) {
-      VecI16 scale = i16_set1(1);
-      if constexpr (U::kScaled) scale = i16_load(tile + T::kScales + 32 * s);
-      for (int k = s * U::kSub / 4; k < (s + 1) * U::kSub / 4; k += T::kPresum) {
-        VecI16 products[kColumns];
-        const std::byte* weights = tile + 32 * k;
-        const int64_t offset = b * Block::kLen + 4 * k;
-        for (int c = 0; c < kColumns; ++c) {
-          products[c] = dot_codes<U>(i8_load(weights), i8_broadcast4(columns[c].codes + offset));
-        }
-        for (int t = 1; t < T::kPresum; ++t) {
-          const VecI8 w = i8_load(weights + 32 * t);
-          for (int c = 0; c < kColumns; ++c) {
-            products[c] =
-                add(products[c], dot_codes<U>(w, i8_broadcast4(columns[c].codes + offset + 4 * t)));
-          }
-        }
-        for (int c = 0; c < kColumns; ++c) isum[c] = add(isum[c], dot_pairs(products[c], scale));
-      }
-    }
+  for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes) {
+    VecI32 msum[kColumns];
+    for (int c = 0; c < kColumns; ++c) msum[c] = i32_zero();
     if constexpr (T::kIntegerMinima) {
       for (int p = 0; p < 8; ++p) {
         const VecI16 minimum = i16_load(tile + T::kMinima + 32 * p);
         for (int c = 0; c < kColumns; ++c) {
-          msum[c] =
-              add(msum[c], dot_pairs(minimum, i16_broadcast2(columns[c].sums + b * kSums + 2 * p)));
+          const VecI16 sums = i16_broadcast2(columns[c].slice_sums(s) + 2 * p);
+          msum[c] = add(msum[c], dot_pairs(minimum, sums));
         }
       }
     }
-    const VecF32 d = f32_load(reinterpret_cast<const float*>(tile + T::kD));
-    VecF32 m = f32_zero();
-    if constexpr (U::kMinimum == Minimum::kFloat || U::kMinimum == Minimum::kInteger) {
-      m = f32_load(reinterpret_cast<const float*>(tile + T::kM));
-    }
-    for (int c = 0; c < kColumns; ++c) {
-      acc[c] = accumulate<U>(isum[c], msum[c], d, m, columns[c].scales[b],
-                             columns[c].sums[b * kSums], acc[c]);
+    for (int p = 0; p < Slice<Block>::kParts; ++p) {
+      VecI32 isum[kColumns];
+      for (int c = 0; c < kColumns; ++c) isum[c] = i32_zero();
+      for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
+        tile_sub_dot<Block, kColumns>(tile, k, s, columns, isum);
+      }
+      const VecF32 d = f32_load(reinterpret_cast<const float*>(tile + T::kD) + 8 * p);
+      VecF32 m = f32_zero();
+      if constexpr (kHasMinima<U>) m = f32_load(reinterpret_cast<const float*>(tile + T::kM));
+      for (int c = 0; c < kColumns; ++c) {
+        acc[c] = accumulate<U>(isum[c], msum[c], d, m, columns[c].scales[s],
+                               columns[c].slice_sum(s), acc[c]);
+      }
     }
   }
   for (int c = 0; c < kColumns; ++c) out[c] = acc[c];
@@ -117,8 +163,8 @@ template <typename Block>
 void matmul_tiled(const MatmulArgs& args) {
   constexpr int kGroups = 2;  // row groups that share a pass over the columns
   constexpr int kColumns = 4;
-  const int64_t n_blocks = args.row_len / Block::kLen;
-  const int64_t tile_bytes = n_blocks * Tile<Block>::kBytes;
+  const int64_t n_slices = args.row_len / Slice<Block>::kLen;
+  const int64_t tile_bytes = n_slices * Tile<Block>::kBytes;
   for (int64_t first = 0; first < args.n_rows; first += 8 * kGroups) {
     const int64_t rows_left = args.n_rows - first;
     const int n_groups = rows_left > 8 ? kGroups : 1;
@@ -126,7 +172,7 @@ void matmul_tiled(const MatmulArgs& args) {
       const int64_t n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
       const RowGroup<Block> rows(args.weights + (first + 8 * g) * args.row_bytes, args.row_bytes,
                                  n_valid);
-      build_tile(rows, n_blocks, args.scratch + g * tile_bytes);
+      build_tile(rows, n_slices, args.scratch + g * tile_bytes);
     }
     for (int64_t c = 0; c < args.n_columns; c += kColumns) {
       const int64_t columns_left = args.n_columns - c;
@@ -137,7 +183,7 @@ void matmul_tiled(const MatmulArgs& args) {
       const ColumnView<Block> columns[kColumns] = {column(0), column(1), column(2), column(3)};
       for (int g = 0; g < n_groups; ++g) {
         VecF32 sums[kColumns];
-        tile_dot<Block, kColumns>(args.scratch + g * tile_bytes, n_blocks, columns, sums);
+        tile_dot<Block, kColumns>(args.scratch + g * tile_bytes, n_slices, columns, sums);
         const int64_t n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
         for (int64_t i = 0; i < kColumns && i < columns_left; ++i) {
           store_rows(args.out + (c + i) * args.out_stride + first + 8 * g, sums[i], n_valid);
@@ -149,8 +195,7 @@ void matmul_tiled(const MatmulArgs& args) {
 
 template <typename Block>
 void matmul_quantized(const MatmulArgs& args) {
-  constexpr int64_t kTileFrom = 4;  // columns from which unpacking into a tile pays
-  if (args.n_columns < kTileFrom) {
+  if (args.n_columns <= kFewColumns) {  // with more, unpacking into a tile pays
     matmul_rows<Block>(args);
   } else {
     matmul_tiled<Block>(args);

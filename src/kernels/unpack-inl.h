@@ -2,20 +2,28 @@
 // format adds to be fast everywhere; matmul and tile kernels are written over these members:
 //
 //   kSigned      codes are signed bytes (else unsigned, at most kLargest)
-//   kSub         codes per integer scale (16 or 32); 32-wide formats have one implicit scale of 1
 //   kScaled      the block has integer scales
+//   kSub         codes per integer scale (16 or 32; all that share one activation scale when not
+//                kScaled)
 //   kMinimum     what is subtracted or added beside the codes (enum Minimum)
 //   codes(b, i)  32 consecutive codes, i in [0, kLen / 32)
-//   kPairs       4-bit codes in qs and nothing else: two blocks can share their steps;
-//   value(nibbles)
-//                then turns nibbles into codes
-//   d(b), m(b)   float scale and float minimum as f16 bits
-//   scales(b)    the integer scales and minima of the sub-blocks
+//   kPairs       32-wide: two blocks can share their steps;
+//   pair(b, &first, &second)
+//                then gives the first and the second 16 codes of both, one in each half
+//   d(b), m(b)   float scale and float minimum: f16 bits (m behind d), or E8M0
+//   half_scale(b, k)
+//                instead of d: the float scale of the k-th 16 codes (NVFP4)
+//   scales(b)    the integer scales and minima of the sub-blocks: struct Scales or the like
+//   Prepared, prepare(a, &p), dot(b, p)
+//                when there: activations in another form, made once for all rows (TQ1_0)
+//   kTimesPower  when there: they are 2^kTimesPower times too large
+//
+// Every file of Unpacks ends in the list of its blocks, from which table-inl.h fills the table.
 
 enum class Minimum {
   kNone,
   kOffset,    // integer: isum -= kOffset * (sum of activation codes); exact
-  kSubScale,  // integer: isum -= 32 * sum over sub-blocks of scale * activation sum; exact (Q6_K)
+  kSubScale,  // integer: isum -= kOffset * sum over sub-blocks of scale * activation sum; exact
   kFloat,     // float: acc += m * (d_activation * sum of activation codes)
   kInteger,   // float times integer: acc -= (dmin * d_activation) * sum of minimum * activation sum
 };
@@ -26,28 +34,70 @@ enum class Minimum {
 struct Scales {
   VecI16 scales;
   VecI16 minima;  // one per 16 codes, in order
+  VecI16 pick(int i) const { return i16_pick(scales, i); }
 };
 
 template <typename Block>
 struct Unpack;
 
+template <typename... Blocks>
+struct BlockList {};
+
+// A number that is known when the code is compiled.
+template <int kValue>
+struct Index {
+  static constexpr int value = kValue;
+  constexpr operator int() const { return kValue; }
+};
+// f(Index<0>()) ... f(Index<kCount - 1>()), to be inlined.
+template <int kCount, typename F>
+[[gnu::always_inline]] inline void unrolled(F&& f) {
+  if constexpr (kCount > 0) {
+    unrolled<kCount - 1>(f);
+    f(Index<kCount - 1>());
+  }
+}
+
+// 4-bit codes in qs and nothing else. value(nibbles) turns nibbles into codes.
+template <typename Block>
+struct NibblePairs {
+  static constexpr bool kPairs = true;
+  static void pair(const Block* b, VecI8* first, VecI8* second) {
+    const VecI8 both = i8_halves(b[0].qs, b[1].qs);
+    *first = Unpack<Block>::value(low_nibbles(both));
+    *second = Unpack<Block>::value(high_nibbles(both));
+  }
+};
+
+// 4-bit codes in qs, their fifth bits in qh.
+template <typename Block>
+struct FiveBitPairs {
+  static constexpr bool kPairs = true;
+  static VecI8 codes(const Block& b, int) {
+    return either(expand_nibbles(b.qs), expand_bits<16>(b.qh));
+  }
+  static void pair(const Block* b, VecI8* first, VecI8* second) {
+    const VecI8 both = i8_halves(b[0].qs, b[1].qs), bits = i8_words(b[0].qh, b[1].qh);
+    *first = either(low_nibbles(both), bits_to_16<0>(bits));
+    *second = either(high_nibbles(both), bits_to_16<1>(bits));
+  }
+};
+
 template <>
-struct Unpack<BlockQ4_0> {
+struct Unpack<BlockQ4_0> : NibblePairs<BlockQ4_0> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 15, kOffset = 8;
   static constexpr Minimum kMinimum = Minimum::kOffset;
-  static constexpr bool kPairs = true;
   static VecI8 codes(const BlockQ4_0& b, int) { return expand_nibbles(b.qs); }
   static VecI8 value(VecI8 nibbles) { return nibbles; }
   static uint16_t d(const BlockQ4_0& b) { return b.d; }
 };
 
 template <>
-struct Unpack<BlockQ4_1> {
+struct Unpack<BlockQ4_1> : NibblePairs<BlockQ4_1> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 15, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kFloat;
-  static constexpr bool kPairs = true;
   static VecI8 codes(const BlockQ4_1& b, int) { return expand_nibbles(b.qs); }
   static VecI8 value(VecI8 nibbles) { return nibbles; }
   static uint16_t d(const BlockQ4_1& b) { return b.d; }
@@ -55,26 +105,18 @@ struct Unpack<BlockQ4_1> {
 };
 
 template <>
-struct Unpack<BlockQ5_0> {
+struct Unpack<BlockQ5_0> : FiveBitPairs<BlockQ5_0> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 31, kOffset = 16;
   static constexpr Minimum kMinimum = Minimum::kOffset;
-  static constexpr bool kPairs = false;
-  static VecI8 codes(const BlockQ5_0& b, int) {
-    return either(expand_nibbles(b.qs), expand_bits_to_16(b.qh));
-  }
   static uint16_t d(const BlockQ5_0& b) { return b.d; }
 };
 
 template <>
-struct Unpack<BlockQ5_1> {
+struct Unpack<BlockQ5_1> : FiveBitPairs<BlockQ5_1> {
   static constexpr bool kSigned = false, kScaled = false;
   static constexpr int kSub = 32, kLargest = 31, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kFloat;
-  static constexpr bool kPairs = false;
-  static VecI8 codes(const BlockQ5_1& b, int) {
-    return either(expand_nibbles(b.qs), expand_bits_to_16(b.qh));
-  }
   static uint16_t d(const BlockQ5_1& b) { return b.d; }
   static uint16_t m(const BlockQ5_1& b) { return b.m; }
 };
@@ -90,103 +132,60 @@ struct Unpack<BlockQ8_0> {
 };
 
 template <>
-struct Unpack<BlockIQ4_NL> {
+struct Unpack<BlockIQ4_NL> : NibblePairs<BlockIQ4_NL> {
   static constexpr bool kSigned = true, kScaled = false;
   static constexpr int kSub = 32, kLargest = 127, kOffset = 0;
   static constexpr Minimum kMinimum = Minimum::kNone;
-  static constexpr bool kPairs = true;
   static VecI8 codes(const BlockIQ4_NL& b, int) { return value(expand_nibbles(b.qs)); }
   static VecI8 value(VecI8 nibbles) { return lookup16(kIQ4Values, nibbles); }
   static uint16_t d(const BlockIQ4_NL& b) { return b.d; }
 };
 
-// The eight 6-bit scales and minima of Q4_K and Q5_K, taken apart four bytes at a time
-// (layout drawn at BlockQ4_K): one byte each, in order. In registers all the way: bytes stored one
-// by one and loaded together would wait for the stores.
-inline void unpack_scales_6bit(const uint8_t packed[12], uint64_t* scales, uint64_t* minima) {
-  uint32_t word[3];
-  __builtin_memcpy(word, packed, 12);
-  const uint32_t s_low = word[0] & 0x3f3f3f3fu, m_low = word[1] & 0x3f3f3f3fu;
-  const uint32_t s_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
-  const uint32_t m_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
-  *scales = s_low | (static_cast<uint64_t>(s_high) << 32);
-  *minima = m_low | (static_cast<uint64_t>(m_high) << 32);
-}
-
-template <typename Block>
-struct UnpackAffineK {  // what Q4_K and Q5_K share
-  static constexpr bool kSigned = false, kScaled = true, kPairs = false;
-  static constexpr int kSub = 32, kOffset = 0;
-  static constexpr Minimum kMinimum = Minimum::kInteger;
-  static uint16_t d(const Block& b) { return b.d; }
-  static uint16_t m(const Block& b) { return b.dmin; }
-  static Scales scales(const Block& b) {
-    uint64_t scale_bytes, minimum_bytes;
-    unpack_scales_6bit(b.scales, &scale_bytes, &minimum_bytes);
-    return {i16_widen8(scale_bytes), i16_widen8_twice(minimum_bytes)};
+template <>
+struct Unpack<BlockMXFP4> : NibblePairs<BlockMXFP4> {
+  static constexpr bool kSigned = false, kScaled = false;
+  static constexpr int kSub = 32, kLargest = 24, kOffset = 12;  // codes: kFp4Values + 12
+  static constexpr Minimum kMinimum = Minimum::kOffset;
+  static VecI8 codes(const BlockMXFP4& b, int) { return value(expand_nibbles(b.qs)); }
+  static VecI8 value(VecI8 nibbles) {
+    static constexpr int8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                          12, 11, 10, 9,  8,  6,  4,  0};
+    return lookup16(kCodes, nibbles);
   }
+  static E8M0 d(const BlockMXFP4& b) { return {b.e}; }
 };
 
 template <>
-struct Unpack<BlockQ4_K> : UnpackAffineK<BlockQ4_K> {
-  static constexpr int kLargest = 15;
-  static VecI8 codes(const BlockQ4_K& b, int i) {
-    const VecI8 both = i8_load(b.qs + 32 * (i / 2));
-    return i % 2 == 0 ? low_nibbles(both) : high_nibbles(both);
+struct Unpack<BlockNVFP4> {
+  static constexpr bool kSigned = true, kScaled = false;
+  static constexpr int kSub = 16, kLargest = 12, kOffset = 0;
+  static constexpr Minimum kMinimum = Minimum::kNone;
+  static constexpr bool kPairs = false;
+  static VecI8 codes(const BlockNVFP4& b, int i) {
+    return lookup16(kFp4Values, expand_nibbles_by_8(b.qs + 16 * i));
   }
+  static UE4M3 half_scale(const BlockNVFP4& b, int k) { return {b.d[k]}; }
 };
 
 template <>
-struct Unpack<BlockQ5_K> : UnpackAffineK<BlockQ5_K> {
-  static constexpr int kLargest = 31;
-  static VecI8 codes(const BlockQ5_K& b, int i) {
-    const VecI8 both = i8_load(b.qs + 32 * (i / 2));
-    const VecI8 low = i % 2 == 0 ? low_nibbles(both) : high_nibbles(both);
-    return either(low, high_bit(i8_load(b.qh), i));
-  }
-  static VecI8 high_bit(VecI8 qh, int i) {
-    switch (i) {
-      case 0:
-        return bits_to_high<0, 1>(qh);
-      case 1:
-        return bits_to_high<1, 1>(qh);
-      case 2:
-        return bits_to_high<2, 1>(qh);
-      case 3:
-        return bits_to_high<3, 1>(qh);
-      case 4:
-        return bits_to_high<4, 1>(qh);
-      case 5:
-        return bits_to_high<5, 1>(qh);
-      case 6:
-        return bits_to_high<6, 1>(qh);
-      default:
-        return bits_to_high<7, 1>(qh);
-    }
-  }
+struct Unpack<BlockQ1_0> {
+  static constexpr bool kSigned = false, kScaled = false;
+  static constexpr int kSub = 32, kLargest = 2, kOffset = 1;  // codes: 2 * bit
+  static constexpr Minimum kMinimum = Minimum::kOffset;
+  static constexpr bool kPairs = false;
+  static VecI8 codes(const BlockQ1_0& b, int i) { return expand_bits<2>(b.qs + 4 * i); }
+  static uint16_t d(const BlockQ1_0& b) { return b.d; }
 };
 
 template <>
-struct Unpack<BlockQ6_K> {
-  static constexpr bool kSigned = false, kScaled = true, kPairs = false;
-  static constexpr int kSub = 16, kLargest = 63, kOffset = 32;
-  static constexpr Minimum kMinimum = Minimum::kSubScale;
-  static VecI8 codes(const BlockQ6_K& b, int i) {
-    const VecI8 ql = i8_load(b.ql + 64 * (i / 4) + 32 * (i % 2));
-    const VecI8 qh = i8_load(b.qh + 32 * (i / 4));
-    switch (i % 4) {
-      case 0:
-        return either(low_nibbles(ql), bits_to_high<0, 3>(qh));
-      case 1:
-        return either(low_nibbles(ql), bits_to_high<2, 3>(qh));
-      case 2:
-        return either(high_nibbles(ql), bits_to_high<4, 3>(qh));
-      default:
-        return either(high_nibbles(ql), bits_to_high<6, 3>(qh));
-    }
-  }
-  static uint16_t d(const BlockQ6_K& b) { return b.d; }
-  static Scales scales(const BlockQ6_K& b) {
-    return {i16_widen_even_odd(b.scales), i16_widen16(b.scales)};  // 32 * scale: applied to the sum
-  }
+struct Unpack<BlockQ2_0> {
+  static constexpr bool kSigned = false, kScaled = false;
+  static constexpr int kSub = 32, kLargest = 3, kOffset = 1;
+  static constexpr Minimum kMinimum = Minimum::kOffset;
+  static constexpr bool kPairs = false;
+  static VecI8 codes(const BlockQ2_0& b, int i) { return expand_bit_pairs(b.qs + 8 * i); }
+  static uint16_t d(const BlockQ2_0& b) { return b.d; }
 };
+
+using SmallBlocks = BlockList<BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0, BlockIQ4_NL,
+                              BlockMXFP4, BlockNVFP4, BlockQ1_0, BlockQ2_0>;

@@ -29,7 +29,7 @@ class FloatSource {
   // The whole tensor as floats. CHECK: it is there.
   std::vector<float> decode(TensorRole role, int layer = -1) const;
   // Tells the system that the pages of this tensor are not needed any more.
-  void release(const GgufTensor& tensor) const { file().file().dont_need(file().data(tensor)); }
+  void release(const GgufTensor& tensor) const { file().dont_need(tensor); }
 
  private:
   explicit FloatSource(std::unique_ptr<Model> model) : model_(std::move(model)) {}

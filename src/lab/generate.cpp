@@ -81,11 +81,17 @@ Status add_vocabulary(const GenerateOptions& options, GgufMetadata& metadata) {
 
 const Format& format_for(const TypeChoice& type, const ModelShape& shape,
                          const TensorIdentity& identity, int64_t row_len) {
-  const ModelFacts facts = {.n_layers = static_cast<int>(shape.n_layers),
-                            .gqa = static_cast<int>(shape.n_heads / shape.n_kv_heads),
-                            .tied_embeddings = shape.tied};
+  const int n_layers = static_cast<int>(shape.n_layers);
+  const int gqa = static_cast<int>(shape.n_heads / shape.n_kv_heads);
+  const ModelFacts facts = {.n_layers = n_layers,
+                            .gqa = gqa,
+                            .tied_embeddings = shape.tied,
+                            .is_70b = n_layers == 80 && gqa > 1,
+                            .architecture = "llama"};
+  const RecipeTensor tensor = {
+      .role = identity.role, .index = std::max(identity.layer, 0), .count = n_layers};
   const FormatId wanted =
-      type.recipe != nullptr ? choose_format(*type.recipe, facts, identity) : type.format->id;
+      type.recipe != nullptr ? choose_format(*type.recipe, facts, tensor) : type.format->id;
   return format_of(fit_to_row(wanted, row_len));
 }
 

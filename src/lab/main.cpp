@@ -14,6 +14,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/mapping_guard.h"
 #include "kernels/kernels.h"
 #include "lab/generate.h"
 #include "lab/maps.h"
@@ -35,6 +36,7 @@ void install_signals() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  install_mapping_guard();
 }
 
 void print_error(const std::string& message) { fmt::print(stderr, "nibble-lab: {}\n", message); }

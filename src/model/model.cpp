@@ -41,7 +41,7 @@ const float** Model::vector_slot(TensorRole role, int layer) {
 
 Status Model::bind(const TensorRule& rule, int layer) {
   const std::string name = tensor_name(rule.role, layer);
-  const std::string where = file_.file().path().string();
+  const std::string where = file_.path().string();
   const GgufTensor* tensor = file_.find_tensor(name);
   if (tensor == nullptr) {
     if (!rule.required) return {};
@@ -112,7 +112,7 @@ Status Model::check_values(ThreadPool& pool) const {
       return make_error(ErrorKind::kInvalid,
                         "[{}] the tensor {} has {} block scales that are NaN or "
                         "infinite; the file is damaged or was quantized from a broken model",
-                        file_.file().path().string(), tensor.name, bad.load());
+                        file_.path().string(), tensor.name, bad.load());
     }
   }
   return {};
@@ -128,7 +128,9 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, Th
     const int n = rule.per_layer ? static_cast<int>(model->config_.n_layers) : 1;
     for (int i = 0; i < n; ++i) RETURN_IF_ERROR(model->bind(rule, rule.per_layer ? i : -1));
   }
-  RETURN_IF_ERROR(model->check_values(pool));
+  const Status values = model->check_values(pool);
+  RETURN_IF_ERROR(model->file_.check_unchanged());
+  RETURN_IF_ERROR(values);
   return model;
 }
 

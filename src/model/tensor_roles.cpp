@@ -10,8 +10,7 @@
 namespace nibble {
 namespace {
 
-// {i} stands for the layer, a final * for any rest. The first row of a role is its own name, rows
-// after it are relatives that are treated alike (the experts of a mixture, the shared expert).
+// {i} stands for the layer, a final * for any rest.
 struct NameRow {
   TensorRole role;
   std::string_view pattern;
@@ -32,11 +31,23 @@ constexpr NameRow kNames[] = {
     {TensorRole::attn_output, "blk.{i}.attn_output.weight"},
     {TensorRole::ffn_norm, "blk.{i}.ffn_norm.weight"},
     {TensorRole::ffn_gate, "blk.{i}.ffn_gate.weight"},
-    {TensorRole::ffn_gate, "blk.{i}.ffn_gate_*"},
     {TensorRole::ffn_up, "blk.{i}.ffn_up.weight"},
-    {TensorRole::ffn_up, "blk.{i}.ffn_up_*"},
     {TensorRole::ffn_down, "blk.{i}.ffn_down.weight"},
-    {TensorRole::ffn_down, "blk.{i}.ffn_down_*"},
+};
+
+// Relatives that are treated alike: the experts of a mixture ("ffn_down_exps"), the shared expert,
+// encoder and decoder ("dec.blk.3.cross_attn_v.weight"), the image side ("v.blk.3.ffn_up.weight").
+// The first row that occurs in the name decides. Source: llama.cpp, src/llama-quant.cpp.
+constexpr NameRow kParts[] = {
+    {TensorRole::attn_qkv, "attn_qkv.weight"},
+    {TensorRole::attn_kv_b, "attn_kv_b.weight"},
+    {TensorRole::attn_v, "attn_v.weight"},
+    {TensorRole::attn_k, "attn_k.weight"},
+    {TensorRole::attn_q, "attn_q.weight"},
+    {TensorRole::attn_output, "attn_output.weight"},
+    {TensorRole::ffn_up, "ffn_up"},
+    {TensorRole::ffn_gate, "ffn_gate"},
+    {TensorRole::ffn_down, "ffn_down"},
 };
 
 // Weights that llama.cpp leaves at their own precision, by a part of their name: routers and
@@ -147,10 +158,15 @@ TensorIdentity identify_tensor(std::string_view gguf_name) {
   TensorIdentity identity{class_of(gguf_name), match(gguf_name, "blk.{i}.*").value_or(-1)};
   // A router begins like a gate and a bias is called like its weight: those stay what they are.
   if (identity.role == TensorRole::precise || identity.role == TensorRole::bias) return identity;
-  const bool is_norm = identity.role == TensorRole::norm;
   for (const auto& [role, pattern] : kNames) {
-    if (is_norm && pattern.ends_with('*')) continue;  // "ffn_gate_norm" is no gate
     if (match(gguf_name, pattern)) {
+      identity.role = role;
+      return identity;
+    }
+  }
+  if (identity.role == TensorRole::norm) return identity;  // "ffn_gate_norm" is no gate
+  for (const auto& [role, part] : kParts) {
+    if (gguf_name.find(part) != std::string_view::npos) {
       identity.role = role;
       break;
     }

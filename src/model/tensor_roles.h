@@ -36,7 +36,7 @@ enum class TensorRole {
 
 struct TensorIdentity {
   TensorRole role = TensorRole::other;
-  int layer = -1;  // -1: belongs to no layer
+  int layer = -1;  // -1: belongs to no layer (or to one of an encoder, a decoder, an image side)
 
   friend bool operator==(const TensorIdentity&, const TensorIdentity&) = default;
 };

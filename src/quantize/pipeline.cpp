@@ -1,14 +1,17 @@
 #include "quantize/pipeline.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
-#include <cmath>
-#include <limits>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "quantize/pipeline_values.h"
+#include "quantize/pipeline_work.h"
 #include "quantize/plan.h"
 
 namespace nibble {
@@ -26,12 +29,14 @@ struct Chunk {
   int64_t n_per_row;  // encode this many at a time: a row, or the part of one that is here
 };
 
-// Whole rows as long as several fit; longer rows are cut at multiples of kChunkWeights.
+// Whole rows as long as several fit; longer rows are cut at multiples of kChunkWeights, unless an
+// encoder must see them whole.
 class Chunks {
  public:
-  explicit Chunks(const GgufTensor& tensor) : row_len_(tensor.row_len()), n_(tensor.n_elements()) {
-    if (row_len_ <= kChunkWeights) {
-      stride_ = row_len_ * (kChunkWeights / std::max<int64_t>(row_len_, 1));
+  Chunks(const GgufTensor& tensor, bool whole_rows)
+      : row_len_(tensor.row_len()), n_(tensor.n_elements()) {
+    if (row_len_ <= kChunkWeights || whole_rows) {
+      stride_ = row_len_ * std::max<int64_t>(kChunkWeights / std::max<int64_t>(row_len_, 1), 1);
       count_ = n_ == 0 ? 0 : (n_ + stride_ - 1) / stride_;
     } else {
       per_row_ = (row_len_ + kChunkWeights - 1) / kChunkWeights;
@@ -56,40 +61,33 @@ class Chunks {
   int64_t stride_ = 0, per_row_ = 0, count_ = 0;
 };
 
-bool is_non_finite(float value) {
-  return (std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u;
-}
+// Rows with importance data reach the encoder whole.
+bool needs_whole_rows(const TensorPlan& tensor) { return !tensor.importance.empty(); }
 
-int64_t count_non_finite(const float* x, int64_t n) {
-  return std::count_if(x, x + n, is_non_finite);
-}
-
-// The largest weight that survives. Block formats have 16-bit scales; some could stretch a little
-// further, but no model has such weights unless something is wrong with it. The encoders would
-// write their largest value instead, without a word.
-float largest_weight(const Format& format) {
-  switch (format.id) {
-    case FormatId::F32:
-      return std::numeric_limits<float>::max();
-    case FormatId::BF16:
-      return 0x1.fep127f;
-    default:
-      return 65504.f;  // of F16
+int64_t longest_piece(const QuantizePlan& plan) {
+  int64_t longest = kChunkWeights;
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (needs_whole_rows(tensor)) longest = std::max(longest, tensor.source.row_len());
   }
+  return longest;
 }
 
-int64_t count_too_large(const Format& format, const float* x, int64_t n) {
-  const float limit = largest_weight(format);
-  return std::count_if(x, x + n, [=](float value) { return std::fabs(value) > limit; });
+// "row 3, column 17"; of a stack of matrices also which.
+std::string place_of(const GgufTensor& tensor, int64_t index) {
+  const int64_t column = index % tensor.row_len(), row = index / tensor.row_len();
+  if (tensor.dims[2] * tensor.dims[3] == 1) return fmt::format("row {}, column {}", row, column);
+  return fmt::format("matrix {}, row {}, column {}", row / tensor.dims[1], row % tensor.dims[1],
+                     column);
 }
 
 // One run: a tensor at a time, its chunks dealt to the pool.
 class Run {
  public:
-  Run(const GgufFile& file, const QuantizePlan& plan, GgufWriter& writer, ThreadPool& pool,
+  Run(const GgufFile& file, QuantizeReport& report, GgufWriter& writer, ThreadPool& pool,
       const QuantizeProgress& progress, const std::atomic<bool>* cancelled)
       : file_(file),
-        plan_(plan),
+        report_(report),
+        plan_(report.plan),
         writer_(writer),
         pool_(pool),
         progress_(progress),
@@ -97,89 +95,124 @@ class Run {
 
   Status all() {
     const auto n_threads = static_cast<size_t>(pool_.n_threads());
-    ASSIGN_OR_RETURN(scratch_, Buffer::allocate(n_threads * kScratchBytes));
+    float_bytes_ = static_cast<size_t>(longest_piece(plan_)) * sizeof(float);
+    ASSIGN_OR_RETURN(scratch_, Buffer::allocate(n_threads * 2 * float_bytes_));
+    if (progress_) work_ = WorkEstimate::measure(plan_, pool_.n_threads());
     for (size_t i = 0; i < plan_.tensors.size(); ++i) RETURN_IF_ERROR(tensor(i));
     return check_cancelled();
   }
 
  private:
-  // Per thread: the weights as floats, and the blocks they become (never larger).
-  static constexpr size_t kFloatBytes = kChunkWeights * sizeof(float);
-  static constexpr size_t kScratchBytes = 2 * kFloatBytes;
-
   Status tensor(size_t index) {
     const TensorPlan& plan = plan_.tensors[index];
-    const Chunks chunks(plan.source);
-    n_bad_ = 0;
-    n_too_large_ = 0;
+    const Chunks chunks(plan.source, needs_whole_rows(plan));
+    bad_.reset();
+    too_large_.reset();
+    RETURN_IF_ERROR(load_factors(plan));
+    errors_.assign(static_cast<size_t>(plan.converted() ? chunks.count() : 0), {});
     pool_.parallel_for(chunks.count(), 1, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         if (failed_.load(std::memory_order_relaxed) || is_cancelled()) return;
-        chunk(index, chunks[i], thread);
-        if (thread == 0) report_progress();
+        chunk(index, chunks[i], i, thread);
+        if (thread == 0) report_progress(index);
       }
     });
+    RETURN_IF_ERROR(file_.check_unchanged(plan.source));
     if (error_) return *error_;
     RETURN_IF_ERROR(check_cancelled());
     RETURN_IF_ERROR(check_values(plan));
-    report_progress();
-    file_.file().dont_need(file_.data(plan.source));
+    finish_tensor(index);
     return {};
   }
 
-  void chunk(size_t index, const Chunk& chunk, int thread) {
+  // The factors of the tensor at hand stay with the run: one row of them per matrix.
+  Status load_factors(const TensorPlan& plan) {
+    factors_.clear();
+    if (plan.importance.empty()) return {};
+    GgufTensor named = plan.source;
+    named.name = plan.importance;
+    ASSIGN_OR_RETURN(factors_, plan_.importance->factors(named));
+    return {};
+  }
+
+  void chunk(size_t index, const Chunk& chunk, int64_t number, int thread) {
     const TensorPlan& plan = plan_.tensors[index];
     const Format& source = *plan.source.format;
     const Format& target = *plan.chosen;
     const std::span bytes =
         file_.data(plan.source).subspan(source.size_bytes(chunk.first), source.size_bytes(chunk.n));
     auto* x =
-        reinterpret_cast<float*>(scratch_.data() + static_cast<size_t>(thread) * kScratchBytes);
-    auto* blocks = reinterpret_cast<std::byte*>(x) + kFloatBytes;
+        reinterpret_cast<float*>(scratch_.data() + static_cast<size_t>(thread) * 2 * float_bytes_);
+    auto* blocks = reinterpret_cast<std::byte*>(x) + float_bytes_;
 
     std::span output = bytes;
-    if (is_block_format(source)) n_bad_ += count_bad_scales(source, bytes.data(), chunk.n);
+    if (is_block_format(source)) {
+      count_bad_scales(source, bytes.data(), chunk.n, chunk.first, bad_);
+    }
     if (source.is_weight && (plan.converted() || !is_block_format(source))) {
       source.decode(bytes.data(), x, chunk.n);
-      if (!is_block_format(source)) n_bad_ += count_non_finite(x, chunk.n);
+      if (!is_block_format(source)) count_non_finite(x, chunk.n, chunk.first, bad_);
     }
-    if (plan.converted()) n_too_large_ += count_too_large(target, x, chunk.n);
+    if (plan.converted()) count_too_large(target, x, chunk.n, chunk.first, too_large_);
     // After a bad value the rest of the tensor is only counted; an encoder never sees one.
-    if (n_bad_ > 0 || n_too_large_ > 0) return;
+    if (bad_.any() || too_large_.any()) return;
     if (plan.converted()) {
-      encode(target, x, chunk, blocks);
+      encode(plan, x, chunk, blocks);
       output = {blocks, target.size_bytes(chunk.n)};
+      errors_[static_cast<size_t>(number)] = measure_error(target, x, blocks, chunk.n);
     }
     const Status written = writer_.write(index, target.size_bytes(chunk.first), output);
     if (!written.ok()) fail(written.error());
-    done_bytes_ += bytes.size();
+    done_weights_ += chunk.n;
   }
 
-  static void encode(const Format& target, const float* x, const Chunk& chunk, std::byte* blocks) {
+  void encode(const TensorPlan& plan, const float* x, const Chunk& chunk, std::byte* blocks) const {
+    const Format& target = *plan.chosen;
     // Row by row, since a row is what an encoder may look at as a whole; plain floats at once.
     const int64_t n_per_call = target.block_len > 1 ? chunk.n_per_row : chunk.n;
+    const EncodeFn encode_row = kernels::encoder(kernels::active(), target);
     for (int64_t i = 0; i < chunk.n; i += n_per_call) {
-      target.encode(x + i, nullptr, blocks + target.size_bytes(i), n_per_call);
+      const int64_t row = (chunk.first + i) / plan.source.row_len();
+      const float* factors =
+          factors_.empty() ? nullptr
+                           : factors_.data() + row / plan.source.dims[1] * plan.source.row_len();
+      encode_row(x + i, factors, blocks + target.size_bytes(i), n_per_call);
     }
   }
 
   Status check_values(const TensorPlan& plan) const {
     const Format& source = *plan.source.format;
-    if (n_bad_ > 0) {
+    if (bad_.any()) {
       return make_error(ErrorKind::kInvalid,
-                        "[{}] tensor {} ({}) has {} {} that are NaN or infinite; a model like that "
-                        "cannot be used: the file was damaged or badly converted, get it again",
-                        file_.file().path().string(), plan.source.name, source.name, n_bad_.load(),
-                        is_block_format(source) ? "scales" : "weights");
+                        "[{}] tensor {} ({}) has {} {} that are NaN or infinite, the first at {}; "
+                        "a model like that cannot be used: the file was damaged or badly "
+                        "converted, get it again",
+                        file_.path().string(), plan.source.name, source.name, bad_.count(),
+                        is_block_format(source) ? "scales" : "weights",
+                        place_of(plan.source, bad_.first()));
     }
-    if (n_too_large_ > 0) {
+    if (too_large_.any()) {
       return make_error(ErrorKind::kFailure,
-                        "[{}] tensor {} has {} weights too large for {}, which reaches {}; BF16 "
-                        "and F32 hold larger ones",
-                        file_.file().path().string(), plan.source.name, n_too_large_.load(),
-                        plan.chosen->name, largest_weight(*plan.chosen));
+                        "[{}] tensor {} has {} weights too large for {}, which reaches {}, the "
+                        "first at {}; BF16 and F32 hold larger ones",
+                        file_.path().string(), plan.source.name, too_large_.count(),
+                        plan.chosen->name, largest_weight(*plan.chosen),
+                        place_of(plan.source, too_large_.first()));
     }
     return {};
+  }
+
+  void finish_tensor(size_t index) {
+    ErrorSums sums;
+    for (const ErrorSums& chunk : errors_) sums += chunk;  // in order: the same for any threads
+    report_.relative_errors.push_back(errors_.empty() ? -1 : sums.relative());
+    report_progress(index);
+    done_work_ += work_of(index);
+    done_weights_ = 0;
+    const ProcessMemory memory = process_memory();
+    report_.anonymous_bytes = std::max(report_.anonymous_bytes, memory.anonymous);
+    report_.resident_bytes = std::max(report_.resident_bytes, memory.peak_resident);
+    file_.dont_need(plan_.tensors[index].source);
   }
 
   bool is_cancelled() const {
@@ -190,8 +223,16 @@ class Run {
     return make_error(ErrorKind::kInterrupted, "[quantize] interrupted; nothing was written");
   }
 
-  void report_progress() const {
-    if (progress_) progress_(done_bytes_.load(), plan_.source_bytes);
+  double work_of(size_t index) const {
+    if (!progress_) return 0;
+    return work_.per_weight(index) * static_cast<double>(plan_.tensors[index].source.n_elements());
+  }
+  void report_progress(size_t index) const {
+    if (!progress_ || work_.total() <= 0) return;
+    const double done = done_work_ + work_.per_weight(index) * static_cast<double>(done_weights_);
+    const double share = std::min(done / work_.total(), 1.0);
+    const auto total = plan_.source_bytes;
+    progress_(static_cast<uint64_t>(share * static_cast<double>(total)), total);
   }
 
   void fail(const Error& error) {
@@ -201,27 +242,41 @@ class Run {
   }
 
   const GgufFile& file_;
+  QuantizeReport& report_;
   const QuantizePlan& plan_;
   GgufWriter& writer_;
   ThreadPool& pool_;
   const QuantizeProgress& progress_;
   const std::atomic<bool>* cancelled_;
 
+  // Per thread: the weights as floats, and the blocks they become (never larger).
   Buffer scratch_;
-  std::atomic<uint64_t> done_bytes_{0};
-  std::atomic<int64_t> n_bad_{0}, n_too_large_{0};  // of the tensor at hand
+  size_t float_bytes_ = 0;
+  WorkEstimate work_;
+  double done_work_ = 0;  // of the tensors before the one at hand
+
+  // of the tensor at hand
+  std::vector<float> factors_;
+  std::vector<ErrorSums> errors_;  // per chunk
+  BadValues bad_, too_large_;
+  std::atomic<int64_t> done_weights_{0};
+
   std::atomic<bool> failed_{false};
   std::mutex mutex_;
   std::optional<Error> error_;
 };
+
+Error input_is_output(const fs::path& path) {
+  return make_error(ErrorKind::kUsage,
+                    "[{}] is both input and output; give the output another name", path.string());
+}
 
 Status check_paths(const fs::path& input, const fs::path& output) {
   std::error_code ignored;
   const fs::path canonical = fs::weakly_canonical(input, ignored);  // empty when it fails
   const bool same_name = !canonical.empty() && canonical == fs::weakly_canonical(output, ignored);
   if (!same_name && !is_same_file(input, output)) return {};
-  return make_error(ErrorKind::kUsage,
-                    "[{}] is both input and output; give the output another name", output.string());
+  return input_is_output(output);
 }
 
 Status check_requantize(const GgufFile& file, const QuantizePlan& plan,
@@ -236,8 +291,16 @@ Status check_requantize(const GgufFile& file, const QuantizePlan& plan,
                     "({} is {}), which adds the errors of both types and brings back nothing that "
                     "the first lost; start from the 16- or 32-bit model, or accept the loss with "
                     "--allow-requantize",
-                    file.file().path().string(), plan.n_requantized, first->source.name,
+                    file.path().string(), plan.n_requantized, first->source.name,
                     first->source.format->name);
+}
+
+Status check_importance(const QuantizePlan& plan) {
+  if (plan.needs_importance.empty()) return {};
+  return make_error(ErrorKind::kUsage,
+                    "[quantize] {} is of no use without importance data, and tensor {} has none; "
+                    "give --imatrix FILE (nibble calibrate collects one), or take Q2_K",
+                    plan.recipe->name, plan.needs_importance);
 }
 
 }  // namespace
@@ -252,13 +315,33 @@ Result<QuantizeReport> quantize_file(const fs::path& input, const fs::path& outp
   QuantizeReport report;
   ASSIGN_OR_RETURN(report.plan, plan_quantize(file, options));
   RETURN_IF_ERROR(check_requantize(file, report.plan, options));
-  ASSIGN_OR_RETURN(GgufWriter writer, make_writer(output, file, report.plan));
+  RETURN_IF_ERROR(check_importance(report.plan));
+  for (const std::string& warning : report.plan.warnings) log_warning(warning);
+  ASSIGN_OR_RETURN(GgufWriter writer, make_writer(output, file, options, report.plan));
+  report.files = writer.paths();
+  for (const fs::path& from : file.paths()) {
+    for (const fs::path& to : report.files) {
+      if (is_same_file(from, to)) return input_is_output(to);
+    }
+  }
   RETURN_IF_ERROR(writer.begin());
-  RETURN_IF_ERROR(Run(file, report.plan, writer, pool, progress, cancelled).all());
+  RETURN_IF_ERROR(Run(file, report, writer, pool, progress, cancelled).all());
   RETURN_IF_ERROR(writer.finish());
+  if (progress) progress(report.plan.source_bytes, report.plan.source_bytes);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   report.seconds = elapsed.count();
   return report;
+}
+
+std::vector<size_t> worst_tensors(const QuantizeReport& report, size_t n) {
+  std::vector<size_t> order(report.relative_errors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::erase_if(order, [&](size_t i) { return report.relative_errors[i] < 0; });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return report.relative_errors[a] > report.relative_errors[b];
+  });
+  order.resize(std::min(n, order.size()));
+  return order;
 }
 
 }  // namespace nibble

@@ -1,8 +1,10 @@
 #include "base/file.h"
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -90,7 +92,7 @@ TEST(OutputFile, AppearsCompleteOrNotAtAll) {
     ASSERT_TRUE(file.ok());
     ASSERT_TRUE(file->write_at(0, bytes_of("half")).ok());
     EXPECT_FALSE(fs::exists(path));
-    EXPECT_EQ(file->temporary_path(), fmt::format("{}.tmp.{}", path.string(), getpid()));
+    EXPECT_EQ(file->temporary_path(), path.string() + ".nibble-tmp");
     EXPECT_TRUE(fs::exists(file->temporary_path()));
   }
   EXPECT_EQ(test::count_entries(folder), 0u) << "given up: nothing stays";
@@ -171,6 +173,140 @@ TEST(OutputFile, RefusesBeforeTheFirstByte) {
     EXPECT_EQ(kind_of(folder / "out", 1), ErrorKind::kFailure);
     fs::permissions(folder, fs::perms::owner_all);
   }
+}
+
+Result<OutputFile> created(const fs::path& path) { return OutputFile::create(path, 4); }
+
+TEST(OutputFile, ASecondWriterIsRefused) {
+  const auto folder = test::scratch_folder();
+  const auto path = folder / "out";
+  auto first = created(path);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(first->write_at(0, bytes_of("mine")).ok());
+  const auto second = created(path);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().kind, ErrorKind::kUsage);
+  EXPECT_PRED_FORMAT2(testing::IsSubstring, "another nibble", second.error().message);
+  EXPECT_PRED_FORMAT2(testing::IsSubstring, path.string(), second.error().message);
+  EXPECT_TRUE(created(folder / "other").ok()) << "the lock is of one output";
+  EXPECT_EQ(slurp(first->temporary_path()), "mine") << "refused before anything was touched";
+  ASSERT_TRUE(first->commit().ok());
+  EXPECT_EQ(slurp(path), "mine");
+  EXPECT_TRUE(created(path).ok()) << "the lock went with the commit";
+}
+
+// A child that creates the output, writes half of it and is killed.
+void leave_temporary(const fs::path& path) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto file = OutputFile::create(path, 8);
+    if (!file.ok() || !file->write_at(0, bytes_of("half")).ok()) _exit(1);
+    if (write(ready[1], "x", 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_FALSE(OutputFile::create(path, 8).ok()) << "it is being written";
+  remove_stale_temporaries(path.parent_path(), [](std::string_view) { return true; });
+  EXPECT_TRUE(fs::exists(path.string() + ".nibble-tmp")) << "and so it is not stale";
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST(OutputFile, WhatAKilledWriterLeftIsTakenOver) {
+  const auto folder = test::scratch_folder();
+  const auto path = folder / "out";
+  leave_temporary(path);
+  EXPECT_EQ(test::count_entries(folder), 1u);
+  EXPECT_FALSE(fs::exists(path));
+  auto next = created(path);
+  ASSERT_TRUE(next.ok()) << next.error().message;
+  EXPECT_EQ(slurp(next->temporary_path()), "");
+  ASSERT_TRUE(next->write_at(0, bytes_of("abc")).ok());
+  ASSERT_TRUE(next->commit().ok());
+  EXPECT_EQ(slurp(path), "abc");
+  EXPECT_EQ(test::count_entries(folder), 1u);
+}
+
+TEST(OutputFile, StaleTemporariesOfOneTargetAreRemoved) {
+  const auto folder = test::scratch_folder();
+  leave_temporary(folder / "a");
+  leave_temporary(folder / "b");
+  fs::create_directory(folder / "a-folder.nibble-tmp");
+  auto live = created(folder / "a-live");
+  ASSERT_TRUE(live.ok());
+  std::ofstream(folder / "a") << "finished";
+  remove_stale_temporaries(folder, [](std::string_view name) { return name.starts_with("a"); });
+  EXPECT_FALSE(fs::exists(folder / "a.nibble-tmp"));
+  EXPECT_TRUE(fs::exists(folder / "b.nibble-tmp"));
+  EXPECT_TRUE(fs::exists(folder / "a-folder.nibble-tmp"));
+  EXPECT_TRUE(fs::exists(live->temporary_path()));
+  EXPECT_EQ(slurp(folder / "a"), "finished");
+  remove_stale_temporaries(folder / "missing", [](std::string_view) { return true; });
+}
+
+TEST(OutputFile, ATemporaryThatIsNoFileIsLeftAlone) {
+  const auto folder = test::scratch_folder();
+  std::ofstream(folder / "precious") << "data";
+  fs::create_symlink("precious", folder / "link.nibble-tmp");
+  fs::create_directory(folder / "folder.nibble-tmp");
+  ASSERT_EQ(mkfifo((folder / "fifo.nibble-tmp").c_str(), 0600), 0);
+  for (const char* name : {"link", "folder", "fifo"}) {
+    EXPECT_FALSE(created(folder / name).ok()) << name;
+  }
+  EXPECT_EQ(slurp(folder / "precious"), "data");
+  EXPECT_EQ(test::count_entries(folder), 4u);
+}
+
+TEST(OutputFile, TheDiskSpaceIsTakenAtTheStart) {
+  const auto path = test::scratch_folder() / "out";
+  const auto file = OutputFile::create(path, 1 << 20);
+  ASSERT_TRUE(file.ok());
+  struct stat info;
+  ASSERT_EQ(stat(file->temporary_path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_size, 0);
+  if (info.st_blocks == 0) GTEST_SKIP() << "this file system does not reserve space";
+  EXPECT_GE(info.st_blocks * 512, 1 << 20);
+}
+
+// Writes the names of the files as their contents and commits them as one.
+Status write_set(const fs::path& folder, const std::vector<std::string>& names) {
+  std::vector<OutputFile> files;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(OutputFile file, created(folder / name));
+    files.push_back(std::move(file));
+    RETURN_IF_ERROR(files.back().write_at(0, bytes_of("new " + name)));
+  }
+  return commit_together(files);
+}
+
+TEST(CommitTogether, AllOrNone) {
+  const auto folder = test::scratch_folder();
+  ASSERT_TRUE(write_set(folder, {"1", "2", "3"}).ok());
+  for (const char* name : {"1", "2", "3"}) {
+    EXPECT_EQ(slurp(folder / name), std::string("new ") + name);
+  }
+  EXPECT_EQ(test::count_entries(folder), 3u);
+}
+
+TEST(CommitTogether, AFailedRenameTakesTheOthersBack) {
+  const auto folder = test::scratch_folder();
+  std::ofstream(folder / "1") << "old";
+  std::vector<OutputFile> files;
+  for (const char* name : {"1", "2", "3"}) files.push_back(created(folder / name).take());
+  fs::create_directory(folder / "2");  // appears after it was checked
+  const Status committed = commit_together(files);
+  ASSERT_FALSE(committed.ok());
+  EXPECT_PRED_FORMAT2(testing::IsSubstring, (folder / "2").string(), committed.error().message);
+  files.clear();
+  EXPECT_FALSE(fs::exists(folder / "1")) << "an old first file never names new others";
+  EXPECT_FALSE(fs::exists(folder / "3"));
+  EXPECT_EQ(test::count_entries(folder), 1u) << "the folder in the way";
 }
 
 TEST(TextFile, RoundTripAndLimit) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -34,9 +33,7 @@ std::string slurp(const fs::path& path) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-fs::path temporary_of(const fs::path& path) {
-  return fmt::format("{}.tmp.{}", path.string(), getpid());
-}
+fs::path temporary_of(const fs::path& path) { return path.string() + ".nibble-tmp"; }
 
 bool is_equal(std::span<const std::byte> a, std::span<const std::byte> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());

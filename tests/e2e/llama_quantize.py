@@ -1,7 +1,7 @@
 """llama.cpp's own quantizer, without its command-line program: it reads a GGUF file with its own
 code, changes the types of the tensors and writes another.
 
-    python3 llama_quantize.py FOLDER IN.gguf OUT.gguf F32|Q4_K_M
+    python3 llama_quantize.py FOLDER IN.gguf OUT.gguf F32|Q4_K_M [keep-split]
 
 FOLDER holds libllama.v0.5.0.so, as scripts/setup_interop installs it; the structure below is that
 of this version.
@@ -26,7 +26,7 @@ class Parameters(ctypes.Structure):
     ]
 
 
-def main(folder, source, target, to):
+def main(folder, source, target, to, split=""):
     library = ctypes.CDLL(f"{folder}/libllama.v0.5.0.so")
     library.llama_model_quantize_default_params.restype = Parameters
     library.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
@@ -36,6 +36,7 @@ def main(folder, source, target, to):
     parameters.n_threads = 2
     parameters.file_type = FILE_TYPES[to]
     parameters.allow_requantize = True
+    parameters.keep_split = split == "keep-split"
     return library.llama_model_quantize(source.encode(), target.encode(),
                                         ctypes.byref(parameters))
 

@@ -28,13 +28,12 @@ TEST(Catalog, EveryRowIsFoundByIdAndByNameInAnyCase) {
 
 TEST(Catalog, RowsStandInWireIdOrderOnce) {
   const auto formats = all_formats();
-  EXPECT_EQ(formats.size(), 17u);
+  EXPECT_EQ(formats.size(), 33u);
   for (size_t i = 1; i < formats.size(); ++i) EXPECT_LT(formats[i - 1].id, formats[i].id);
 }
 
 TEST(Catalog, UnknownIdsAndNamesAreNull) {
-  for (const uint32_t id :
-       {4u, 5u, 9u, 10u, 11u, 15u, 16u, 19u, 21u, 23u, 29u, 31u, 39u, 1000u, 0xffffffffu}) {
+  for (const uint32_t id : {4u, 5u, 9u, 15u, 31u, 33u, 36u, 38u, 43u, 1000u, 0xffffffffu}) {
     EXPECT_EQ(find_format(id), nullptr) << id;
   }
   for (const char* name : {"", "Q4", "Q4_K_M", "Q4_", "Q4_KK", " Q4_K", "F8", "q4-k"}) {
@@ -44,9 +43,12 @@ TEST(Catalog, UnknownIdsAndNamesAreNull) {
 
 TEST(Catalog, BitsPerWeightAreThoseOfTheFormats) {
   const std::pair<const char*, double> expected[] = {
-      {"F32", 32}, {"F16", 16},   {"BF16", 16},  {"Q4_0", 4.5}, {"Q4_1", 5},      {"Q5_0", 5.5},
-      {"Q5_1", 6}, {"Q8_0", 8.5}, {"Q4_K", 4.5}, {"Q5_K", 5.5}, {"Q6_K", 6.5625}, {"IQ4_NL", 4.5},
-      {"I8", 8},   {"I16", 16},   {"I32", 32},   {"I64", 64},   {"F64", 64}};
+      {"F32", 32},       {"F16", 16},       {"BF16", 16},    {"Q4_0", 4.5},    {"Q4_1", 5},
+      {"Q5_0", 5.5},     {"Q5_1", 6},       {"Q8_0", 8.5},   {"Q4_K", 4.5},    {"Q5_K", 5.5},
+      {"Q6_K", 6.5625},  {"IQ4_NL", 4.5},   {"I8", 8},       {"I16", 16},      {"I32", 32},
+      {"I64", 64},       {"F64", 64},       {"Q2_K", 2.625}, {"Q3_K", 3.4375}, {"IQ4_XS", 4.25},
+      {"TQ1_0", 1.6875}, {"TQ2_0", 2.0625}, {"MXFP4", 4.25}, {"NVFP4", 4.5},   {"Q1_0", 1.125},
+      {"Q2_0", 2.25}};
   for (const auto& [name, bits] : expected) {
     const Format* format = find_format(std::string_view(name));
     ASSERT_NE(format, nullptr) << name;
@@ -54,10 +56,16 @@ TEST(Catalog, BitsPerWeightAreThoseOfTheFormats) {
   }
 }
 
+// Codebooks have no encoder, and three formats come from other programs only.
+constexpr std::string_view kReadOnly[] = {"IQ1_S",   "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S",
+                                          "IQ3_XXS", "IQ3_S", "NVFP4",   "Q1_0",   "Q2_0"};
+
 TEST(Catalog, EveryFormatDecodesAndOnlyWeightsEncode) {
   for (const Format& format : all_formats()) {
     EXPECT_NE(format.decode, nullptr) << format.name;
-    EXPECT_EQ(format.encode != nullptr, format.is_weight) << format.name;
+    const bool read_only = std::ranges::find(kReadOnly, format.name) != std::end(kReadOnly);
+    EXPECT_EQ(format.encode != nullptr, format.is_weight && !read_only) << format.name;
+    EXPECT_EQ(format.count_bad_scales != nullptr, format.block_len > 1) << format.name;
     const bool is_super_block = format.block_len == 256;
     EXPECT_EQ(format.activation == Activation::kQ8_256, is_super_block) << format.name;
     EXPECT_EQ(format.activation == Activation::kFloat, format.block_len == 1) << format.name;
@@ -65,13 +73,13 @@ TEST(Catalog, EveryFormatDecodesAndOnlyWeightsEncode) {
 }
 
 TEST(Catalog, SizesBeyondFourGigaweightsDoNotWrap) {
-  const int64_t n = int64_t{1} << 33;
+  const int64_t n = int64_t{1} << 36;
   for (const Format& format : all_formats()) {
     const auto blocks = static_cast<uint64_t>(n) / static_cast<uint64_t>(format.block_len);
     EXPECT_EQ(format.size_bytes(n), blocks * format.block_bytes) << format.name;
     EXPECT_GE(format.size_bytes(n), uint64_t{1} << 32) << format.name;
   }
-  EXPECT_EQ(format_of(FormatId::Q4_K).size_bytes(n), uint64_t{4831838208});
+  EXPECT_EQ(format_of(FormatId::Q4_K).size_bytes(n), uint64_t{38654705664});
 }
 
 TEST(Catalog, IntegersAndDoublesDecodeAtOddAddresses) {
@@ -127,7 +135,25 @@ TEST(CountBadScales, SeesScalesMinimaAndSuperScales) {
     BlockIQ4_NL iq4 = {};
     iq4.d = bits;
     EXPECT_EQ(count_bad_scales(format_of(FormatId::IQ4_NL), &iq4, 32), 1);
+    BlockQ2_K q2_k = {};
+    q2_k.d = q2_k.dmin = bits;
+    EXPECT_EQ(count_bad_scales(format_of(FormatId::Q2_K), &q2_k, 256), 2);
+    BlockQ1_0 q1_0[2] = {};
+    q1_0[1].d = bits;
+    EXPECT_EQ(count_bad_scales(format_of(FormatId::Q1_0), q1_0, 256), 1);
   }
+}
+
+TEST(CountBadScales, OfEightBitScalesOnlyTheNaNOfMXFP4) {
+  BlockMXFP4 mxfp4[256] = {};
+  BlockNVFP4 nvfp4[64] = {};
+  for (int i = 0; i < 256; ++i) {
+    mxfp4[i].e = static_cast<uint8_t>(i);
+    nvfp4[i / 4].d[i % 4] = static_cast<uint8_t>(i);
+  }
+  EXPECT_EQ(count_bad_scales(format_of(FormatId::MXFP4), mxfp4, 256 * 32), 1);
+  EXPECT_EQ(count_bad_scales(format_of(FormatId::MXFP4), mxfp4, 255 * 32), 0);
+  EXPECT_EQ(count_bad_scales(format_of(FormatId::NVFP4), nvfp4, 64 * 64), 0);
 }
 
 TEST(CountBadScales, FiniteScalesAndOtherBytesAreNotCounted) {

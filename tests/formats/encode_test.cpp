@@ -29,10 +29,12 @@ double energy(const std::vector<float>& x) {
 // of every format (docs/FORMATS.md has the same figures).
 TEST(Encode, RelativeErrorOnGaussianRowsStaysWithinTheRecordedBound) {
   const std::map<FormatId, double> bounds = {
-      {FormatId::F32, 0},        {FormatId::F16, 0.0002076}, {FormatId::BF16, 0.00167},
-      {FormatId::Q4_0, 0.08011}, {FormatId::Q4_1, 0.06903},  {FormatId::Q5_0, 0.03959},
-      {FormatId::Q5_1, 0.03337}, {FormatId::Q8_0, 0.00486},  {FormatId::Q4_K, 0.06946},
-      {FormatId::Q5_K, 0.03402}, {FormatId::Q6_K, 0.0164},   {FormatId::IQ4_NL, 0.07336},
+      {FormatId::F32, 0},        {FormatId::F16, 0.0002071},  {FormatId::BF16, 0.001666},
+      {FormatId::Q4_0, 0.07992}, {FormatId::Q4_1, 0.06887},   {FormatId::Q5_0, 0.03949},
+      {FormatId::Q5_1, 0.0333},  {FormatId::Q8_0, 0.004848},  {FormatId::Q2_K, 0.2731},
+      {FormatId::Q3_K, 0.1452},  {FormatId::Q4_K, 0.06929},   {FormatId::Q5_K, 0.03394},
+      {FormatId::Q6_K, 0.01643}, {FormatId::IQ4_NL, 0.07337}, {FormatId::IQ4_XS, 0.07388},
+      {FormatId::TQ1_0, 0.4307}, {FormatId::TQ2_0, 0.4307},   {FormatId::MXFP4, 0.111},
   };
   const auto x = make_rows(0, 64, 1536);
   for (const Format* format : writable_formats()) {
@@ -113,8 +115,11 @@ TEST(Encode, FiniteInGivesFiniteOut) {
         const auto y = decode(*format, blocks);
         EXPECT_TRUE(testing::all_finite(y)) << format->name << " row " << r;
         EXPECT_EQ(count_bad_scales(*format, blocks.data(), kRowLen), 0) << format->name;
-        // A decoded weight of the wrong sign or twice too large would be worse than zero.
-        EXPECT_LE(squared_error(rows[r], y), energy(rows[r]) * 1.0001 + 1e-80)
+        // A decoded weight of the wrong sign or twice too large would be worse than zero. The table
+        // of IQ4 has no zero: beside a weight that counts more, others become the smallest d.
+        const bool iq4 = format->id == FormatId::IQ4_NL || format->id == FormatId::IQ4_XS;
+        const double smallest = iq4 ? kRowLen * 0x1p-48 : 1e-80;
+        EXPECT_LE(squared_error(rows[r], y), energy(rows[r]) * 1.0001 + smallest)
             << format->name << " row " << r;
       }
     }
@@ -154,7 +159,7 @@ TEST(Encode, OneOutlierCostsOnlyItsOwnBlock) {
       }
     }
     const float outlier = decode(*format, with)[200];
-    EXPECT_NEAR(outlier, 100, 3.5) << format->name;
+    EXPECT_NEAR(outlier, 100, 4) << format->name;  // 96 = 1.5 * 64 in MXFP4
   }
 }
 
@@ -203,7 +208,10 @@ TEST(Encode, ImportanceMovesTheErrorToColumnsThatMatterLess) {
     if (format->block_len == 1) continue;
     const double blind = weighted_error(decode(*format, encode(*format, x)));
     const double seeing = weighted_error(decode(*format, encode(*format, x, importance.data())));
-    EXPECT_LT(seeing, 0.8 * blind) << format->name;
+    // Formats with one coarse scale have little to move.
+    const bool coarse = format->id == FormatId::MXFP4 || format->id == FormatId::TQ1_0 ||
+                        format->id == FormatId::TQ2_0;
+    EXPECT_LT(seeing, (coarse ? 1.0 : 0.8) * blind) << format->name;
   }
 }
 
@@ -232,16 +240,22 @@ TEST(Encode, BytesAreTheSameEverywhere) {
   const std::map<FormatId, std::string> expected = {
       {FormatId::F32, "f6064ee503c2774c9321981d4b37113c54d041f46d1ff454a6e9628ff10dfb8d"},
       {FormatId::F16, "a1ae308b644c721cdb6228a103a71f361a4d2c6a211af480210d83befa875f74"},
+      {FormatId::BF16, "8ca0ad46a47edf6c0faa1e96b805dbc5c275767646f96aa23309cb78728e5b95"},
       {FormatId::Q4_0, "37f9ca08ba5aa0c2436d35ef311aaf2078e2ee94fc31f6830d29d5d154ad61db"},
       {FormatId::Q4_1, "f757a640e496db0e7b79caa7f8894f7e60023964d6d697d3fa57270c9dc56834"},
       {FormatId::Q5_0, "be7fde6d264d78924ce806fcab223fe917b2e37f3559228741cb2e6a4199c424"},
       {FormatId::Q5_1, "39f4c7103deba984ad12aac3983a548548230a2f85e9b409dfe065f299273ac1"},
       {FormatId::Q8_0, "1b3e411cd985bbeb24231eede39e193509f448bdcb804620261a3740d7ab0b20"},
+      {FormatId::Q2_K, "52ffc9cf14b84cd756d3d467e51855cae8190fd3cf0664cd01b69c25d34289f7"},
+      {FormatId::Q3_K, "80eb39137ff233c9590f611f08e32c7edbbd9b6a0b568353846392e29a0bd476"},
       {FormatId::Q4_K, "9b8ecfdf0b912e3469ba44a5be66ce6eba4d90a71116f66535d37030e89971ad"},
       {FormatId::Q5_K, "620c23fa26d2ba4080998e65ef96c9c542863d0f12d99026ce81892f02f165e9"},
-      {FormatId::Q6_K, "cb7d2d1e57c6943703b8b618d83b946f7d8afc059b5e4ff0499587dd7a1bb718"},
-      {FormatId::IQ4_NL, "508d912b3c1ddb656339783ebece497590b6e46f6c30488969ee88a819983fe1"},
-      {FormatId::BF16, "8ca0ad46a47edf6c0faa1e96b805dbc5c275767646f96aa23309cb78728e5b95"},
+      {FormatId::Q6_K, "dfcdf2ed7de6bbd998eb0584a2e624bfcec7bce63136123452150d3dac90e100"},
+      {FormatId::IQ4_NL, "1cf4617833369fdad7a7aa683032c136b477188b5e72728ff7d27715bc4668a0"},
+      {FormatId::IQ4_XS, "364e840e45fd8f864a07e1f165a58a8b692a49ab7e495b5f260f91db4c1e2391"},
+      {FormatId::TQ1_0, "0fcddaaa7ce4689b97387e0c0938dbd3a18e1dc8c25de1b27abbc2b23bf30161"},
+      {FormatId::TQ2_0, "82104d4786d755e1bdcc2e1caa675a6bf3c8a11e73bbeff829f420f701aaccb8"},
+      {FormatId::MXFP4, "3427f5c2e7b9da586220cc5756a2ad6891f0ce7651e2525b374df9abba6ea89c"},
   };
   std::vector<float> importance(kRowLen);
   Random random(11);

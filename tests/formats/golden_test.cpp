@@ -1,75 +1,25 @@
 // Against an independent implementation: tests/golden/formats.bin, see make_format_golden.py there.
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "formats/blocks.h"
-#include "tests/formats/format_rows.h"
+#include "tests/formats/format_golden.h"
 
 namespace nibble {
 namespace {
 
-struct Section {
-  const Format* format;
-  std::vector<uint8_t> blocks;
-  std::vector<float> values;
-  std::vector<double> errors;  // of the other encoder, per row kind; empty: it has none
-};
+using testing::Section;
 
-template <typename T>
-std::vector<T> take(const std::string& bytes, size_t& at, size_t n) {
-  std::vector<T> out(n);
-  EXPECT_LE(at + n * sizeof(T), bytes.size());
-  if (n > 0) std::memcpy(out.data(), bytes.data() + at, n * sizeof(T));
-  at += n * sizeof(T);
-  return out;
-}
-
-std::vector<Section> read_golden() {
-  std::ifstream file(NIBBLE_TEST_DATA "/golden/formats.bin", std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(bytes.substr(0, 8), "NBLFMT01");
-  size_t at = 8;
-  const uint32_t n_sections = take<uint32_t>(bytes, at, 1)[0];
-  std::vector<Section> sections;
-  for (uint32_t i = 0; i < n_sections; ++i) {
-    const auto head = take<uint32_t>(bytes, at, 4);
-    Section section;
-    section.format = find_format(head[0]);
-    EXPECT_NE(section.format, nullptr) << head[0];
-    section.blocks = take<uint8_t>(bytes, at, head[1] * section.format->block_bytes);
-    section.values = take<float>(bytes, at, head[2]);
-    section.errors = take<double>(bytes, at, head[3]);
-    sections.push_back(std::move(section));
-  }
-  EXPECT_EQ(at, bytes.size());
-  return sections;
-}
+std::vector<Section> read_golden() { return testing::read_golden("formats.bin"); }
 
 TEST(FormatGolden, DecodedValuesAreBitEqual) {
   const auto sections = read_golden();
-  EXPECT_EQ(sections.size(), 11u);
-  for (const Section& section : sections) {
-    const auto values = testing::decode(*section.format, section.blocks);
-    ASSERT_EQ(values.size(), section.values.size()) << section.format->name;
-    size_t different = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (std::bit_cast<uint32_t>(values[i]) == std::bit_cast<uint32_t>(section.values[i]))
-        continue;
-      if (different++ < 5) {
-        ADD_FAILURE() << section.format->name << " value " << i << ": " << values[i] << ", not "
-                      << section.values[i];
-      }
-    }
-    EXPECT_EQ(different, 0u) << section.format->name;
-  }
+  EXPECT_EQ(sections.size(), 20u);
+  testing::expect_decoded_values_equal(sections);
 }
 
 // The golden blocks reach every code at every place and every integer scale.
@@ -95,6 +45,18 @@ TEST(FormatGolden, BlocksCoverCodesAndScales) {
         add_k4(reinterpret_cast<const BlockQ5_K*>(bytes)->scales);
       } else if (section.format->id == FormatId::Q6_K) {
         for (const int8_t s : reinterpret_cast<const BlockQ6_K*>(bytes)->scales) scales.insert(s);
+      } else if (section.format->id == FormatId::Q2_K) {
+        for (const uint8_t s : reinterpret_cast<const BlockQ2_K*>(bytes)->scales) scales.insert(s);
+      } else if (section.format->id == FormatId::Q3_K) {
+        const auto* block = reinterpret_cast<const BlockQ3_K*>(bytes);
+        for (int j = 0; j < 16; ++j) scales.insert(64 * j + scale_q3(block->scales, j));
+      } else if (section.format->id == FormatId::IQ4_XS) {
+        const auto* block = reinterpret_cast<const BlockIQ4_XS*>(bytes);
+        for (int j = 0; j < 8; ++j) scales.insert(64 * j + scale_iq4(*block, j));
+      } else if (section.format->id == FormatId::MXFP4) {
+        scales.insert(reinterpret_cast<const BlockMXFP4*>(bytes)->e);
+      } else if (section.format->id == FormatId::NVFP4) {
+        for (const uint8_t d : reinterpret_cast<const BlockNVFP4*>(bytes)->d) scales.insert(d);
       }
     }
     if (section.format->id == FormatId::Q8_0) {
@@ -104,8 +66,12 @@ TEST(FormatGolden, BlocksCoverCodesAndScales) {
       EXPECT_EQ(scales.size(), 64u) << section.format->name;
       EXPECT_EQ(minima.size(), 64u) << section.format->name;
     }
-    if (section.format->id == FormatId::Q6_K) {
-      EXPECT_EQ(scales.size(), 256u);
+    // All values; of Q3_K and IQ4_XS all at every place.
+    const std::map<FormatId, size_t> n_scales = {
+        {FormatId::Q6_K, 256},  {FormatId::Q2_K, 256},  {FormatId::Q3_K, 64 * 16},
+        {FormatId::MXFP4, 256}, {FormatId::NVFP4, 256}, {FormatId::IQ4_XS, 64 * 8}};
+    if (n_scales.contains(section.format->id)) {
+      EXPECT_EQ(scales.size(), n_scales.at(section.format->id)) << section.format->name;
     }
   }
 }

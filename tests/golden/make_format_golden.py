@@ -4,10 +4,13 @@
 How to run (Python 3.9 or newer):
 
     python3 -m venv venv && venv/bin/pip install gguf==0.19.0 numpy
-    venv/bin/python tests/golden/make_format_golden.py tests/golden/formats.bin
+    venv/bin/python tests/golden/make_format_golden.py tests/golden/formats.bin LIBRARY
 
-Decoded values come from `gguf.quants.dequantize`. Encode errors come from `gguf.quants.quantize`,
-where that package has an encoder (not for Q4_K, Q5_K, Q6_K, IQ4_NL).
+Decoded values come from `gguf.quants.dequantize`; for Q1_0 and Q2_0, which that package cannot
+decode, from the function dequantize_row_<type> of LIBRARY: libggml-base.so of llama.cpp, as the npm
+package node-llama-cpp 3.22.1 ships it. For the later formats (LATER) both are asked and must agree.
+Encode errors come from `gguf.quants.quantize`, where that package has an encoder (not for Q4_K, Q5_K,
+Q6_K, IQ4_NL), and are kept for the earlier formats.
 
 The file, little-endian, no padding:
 
@@ -20,6 +23,7 @@ Row sets are not stored. tests/formats/format_rows.h makes the same ones from a 
 below is its twin and must stay so.
 """
 
+import ctypes
 import struct
 import sys
 
@@ -99,15 +103,53 @@ def pack_scales(sc, m):
             + [(sc[j + 4] & 15) | (m[j + 4] & 15) << 4 for j in range(4)])
 
 
+def pack_scales_q3(sc):
+    """12 bytes of 16 six-bit numbers, see BlockQ3_K in src/formats/blocks_super.h."""
+    return ([sc[j] & 15 | (sc[j + 8] & 15) << 4 for j in range(8)]
+            + [sum((sc[k + 4 * i] >> 4) << (2 * i) for i in range(4)) for k in range(4)])
+
+
+def pack_scales_iq4(ls):
+    """scales_h (2 bytes) and scales_l (4 bytes) of eight six-bit numbers, see BlockIQ4_XS there."""
+    high = sum((ls[j] >> 4) << (2 * j) for j in range(8))
+    return [high & 255, high >> 8] + [ls[2 * i] & 15 | (ls[2 * i + 1] & 15) << 4 for i in range(4)]
+
+
+# Wire id, weights and bytes of a block, and blocks that walk through all values of all scales.
+LATER = {"Q2_K": (10, 256, 84, 32), "Q3_K": (11, 256, 110, 80), "IQ4_XS": (23, 256, 136, 80),
+         "TQ1_0": (34, 256, 54, 32), "TQ2_0": (35, 256, 66, 32), "MXFP4": (39, 32, 17, 272),
+         "NVFP4": (40, 64, 36, 80), "Q1_0": (41, 128, 18, 32), "Q2_0": (42, 64, 18, 32)}
+NOT_IN_GGUF = ("Q1_0", "Q2_0")
+
+
+def walk_scales(name, blocks):
+    for b in range(len(blocks) - 16):
+        row = blocks[16 + b]
+        if name == "Q2_K":  # scale and minimum of a sub-block are one byte
+            row[0:16] = [(16 * b + j) % 256 for j in range(16)]
+        elif name == "Q3_K":
+            row[96:108] = pack_scales_q3([(4 * j + b) % 64 for j in range(16)])
+        elif name == "IQ4_XS":
+            row[2:8] = pack_scales_iq4([(8 * j + b) % 64 for j in range(8)])
+        elif name == "MXFP4":
+            row[0] = b
+        elif name == "NVFP4":
+            row[0:4] = [(4 * b + j) % 256 for j in range(4)]
+
+
 def golden_blocks(name, n_blocks, rng):
     """Random codes and finite scales; the first blocks walk through every code value."""
-    kind = getattr(gguf.GGMLQuantizationType, name)
-    _, size = gguf.GGML_QUANT_SIZES[kind]
+    if name in LATER:
+        size = LATER[name][2]
+    else:
+        size = gguf.GGML_QUANT_SIZES[getattr(gguf.GGMLQuantizationType, name)][1]
     blocks = rng.integers(0, 256, (n_blocks, size)).astype(np.uint8)
     if name in ("F16", "BF16", "F32"):
         return blocks
     fields = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
-              "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0]}[name]
+              "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "Q2_K": [80, 82],
+              "Q3_K": [108], "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": [], "NVFP4": [],
+              "Q1_0": [0], "Q2_0": [0]}[name]
     payload = [i for i in range(size) if not any(f <= i < f + 2 for f in fields)]
     # 256 consecutive byte values over the payload, at least once from each start.
     for b in range(min(n_blocks // 2, 16)):
@@ -119,6 +161,7 @@ def golden_blocks(name, n_blocks, rng):
     if name == "Q6_K":  # every int8 scale
         for b in range(16):
             blocks[16 + b, 192:208] = np.arange(16 * b, 16 * b + 16)
+    walk_scales(name, blocks)
     for i, field in enumerate(fields):
         scales = np.roll(f16_scales(n_blocks, rng), 3 * i)
         blocks[:, field] = scales & 0xFF
@@ -144,7 +187,20 @@ def encode_errors(name):
     return errors
 
 
-def main(path):
+def decode_later(name, blocks, library):
+    values = np.zeros(len(blocks) * LATER[name][1], np.float32)
+    to_float = getattr(library, "dequantize_row_" + name.lower().replace("_k", "_K"))
+    to_float(blocks.ctypes.data_as(ctypes.c_void_p), values.ctypes.data_as(ctypes.c_void_p),
+             ctypes.c_int64(len(values)))
+    if name not in NOT_IN_GGUF:
+        other = decode(name, blocks)
+        different = int(np.sum(values.view(np.uint32) != other.view(np.uint32)))
+        assert different == 0, f"{name}: {different} of {len(values)} values differ"
+    return values
+
+
+def main(path, library):
+    library = ctypes.CDLL(library)
     rng = np.random.default_rng(20)
     sections = []
     for name, n_blocks in [("F16", 512), ("BF16", 512), ("Q4_0", 48), ("Q4_1", 48), ("Q5_0", 48),
@@ -163,9 +219,15 @@ def main(path):
         sections.append(struct.pack("<4I", int(kind), n_blocks, len(values), len(errors))
                         + blocks.tobytes() + values.astype("<f4").tobytes()
                         + struct.pack(f"<{len(errors)}d", *errors))
+    for name, (wire_id, _, _, n_blocks) in LATER.items():
+        blocks = np.ascontiguousarray(golden_blocks(name, n_blocks, rng))
+        with np.errstate(all="ignore"):
+            values = decode_later(name, blocks, library)
+        sections.append(struct.pack("<4I", wire_id, n_blocks, len(values), 0)
+                        + blocks.tobytes() + values.astype("<f4").tobytes())
     with open(path, "wb") as out:
         out.write(b"NBLFMT01" + struct.pack("<I", len(sections)) + b"".join(sections))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -123,7 +123,8 @@ TEST_P(OneHash, OverThreadsChunksNeighboursAndPrefixReuse) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, OneHash,
-                         ::testing::Values(FormatId::F16, FormatId::Q4_0, FormatId::Q4_K),
+                         ::testing::Values(FormatId::F16, FormatId::Q4_0, FormatId::Q4_K,
+                                           FormatId::Q3_K, FormatId::TQ1_0, FormatId::MXFP4),
                          [](const auto& param) {
                            return std::string(format_of(param.param).name);
                          });

@@ -35,6 +35,15 @@ TEST(TensorRoles, RelativesAndClasses) {
       {"blk.7.ffn_down_exps.weight", {TensorRole::ffn_down, 7}},
       {"blk.7.ffn_gate_shexp.weight", {TensorRole::ffn_gate, 7}},
       {"blk.7.ffn_up_exps.weight", {TensorRole::ffn_up, 7}},
+      {"blk.7.ffn_down.0.weight", {TensorRole::ffn_down, 7}},
+      {"blk.7.ffn_gate_up_exps.weight", {TensorRole::ffn_gate, 7}},
+      {"blk.7.ffn_gate_inp_shexp.weight", {TensorRole::ffn_gate, 7}},
+      {"enc.blk.7.attn_v.weight", {TensorRole::attn_v, -1}},
+      {"dec.blk.7.cross_attn_v.weight", {TensorRole::attn_v, -1}},
+      {"v.blk.7.ffn_down.weight", {TensorRole::ffn_down, -1}},
+      {"dec.blk.7.attn_o.weight", {TensorRole::other, -1}},
+      {"dec.blk.7.attn_rel_b.weight", {TensorRole::precise, -1}},
+      {"blk.7.attn_v_b.weight", {TensorRole::other, 7}},
       {"blk.7.ffn_gate_inp.weight", {TensorRole::precise, 7}},
       {"blk.7.ffn_down_exps.bias", {TensorRole::bias, 7}},
       {"blk.7.attn_q.bias", {TensorRole::bias, 7}},
@@ -58,10 +67,10 @@ TEST(TensorRoles, RelativesAndClasses) {
 TEST(TensorRoles, LayersThatAreNone) {
   for (const char* name : {"blk.attn_v.weight", "blk..attn_v.weight", "blk.-1.attn_v.weight",
                            "blk.99999999999.attn_v.weight", "blk.1x.attn_v.weight",
-                           "xblk.1.attn_v.weight", "blk.1.attn_v.weights.weight"}) {
-    EXPECT_EQ(identify_tensor(name).role, TensorRole::other) << name;
+                           "xblk.1.attn_v.weight"}) {
+    EXPECT_EQ(identify_tensor(name), (TensorIdentity{TensorRole::attn_v, -1})) << name;
   }
-  EXPECT_EQ(identify_tensor("blk.99999999999.attn_v.weight").layer, -1);
+  EXPECT_EQ(identify_tensor("blk.1.attn_v.weights.weight").role, TensorRole::other);
 }
 
 TEST(TensorRoles, WhatMayBeQuantized) {

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "ops/layers.h"
+#include "tests/support/random_blocks.h"
 
 namespace nibble {
 namespace {
@@ -20,13 +21,17 @@ std::vector<float> random_floats(size_t n, Random& random) {
 
 TEST(Matmul, SameBitsForAnyThreadCountAndBatch) {
   const int64_t n_rows = 131, row_len = 512, n_columns = 10;
-  for (const FormatId id : {FormatId::F32, FormatId::Q4_0, FormatId::Q4_K, FormatId::Q6_K}) {
-    const Format& format = format_of(id);
+  for (const Format& format : all_formats()) {
+    if (!format.is_weight) continue;
     Random random(1);
     const auto values = random_floats(static_cast<size_t>(n_rows * row_len), random);
     const auto x = random_floats(static_cast<size_t>(n_columns * row_len), random);
-    std::vector<std::byte> bytes(format.size_bytes(n_rows * row_len));
-    format.encode(values.data(), nullptr, bytes.data(), n_rows * row_len);
+    std::vector<std::byte> bytes = testing::random_blocks(format, n_rows * row_len, random);
+    if (format.encode != nullptr) {
+      format.encode(values.data(), nullptr, bytes.data(), n_rows * row_len);
+    } else {
+      ASSERT_TRUE(testing::set_unit_scales(format, bytes)) << format.name;
+    }
     const Tensor weights = make_tensor(format, n_rows, row_len, bytes.data(), Storage::kArena);
     for (const ActivationMode mode : {ActivationMode::kQuantized, ActivationMode::kFloat}) {
       std::vector<float> expected;

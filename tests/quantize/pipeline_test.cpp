@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 Result<QuantizeReport> quantize(const fs::path& input, const fs::path& output, std::string_view to,
                                 int n_threads = 2, bool allow_requantize = false) {
   ThreadPool pool(n_threads);
-  return quantize_file(input, output, {std::string(to), allow_requantize}, pool, nullptr, nullptr);
+  return quantize_file(input, output, {.to = std::string(to), .allow_requantize = allow_requantize},
+                       pool, nullptr, nullptr);
 }
 
 // What a tensor of the output must hold: each row decoded and encoded by itself.
@@ -71,8 +72,11 @@ TEST_P(EveryRecipe, SameBytesForAnyThreadsAndEqualToThePlan) {
   const ScratchFolder folder;
   // 576 exercises the substitutes, the odd vocabulary a last chunk that is not full
   for (const int64_t d_model : {int64_t{256}, int64_t{576}}) {
-    const TinyModel model =
-        make_model({.d_model = d_model, .d_ff = 256, .vocab_size = 257, .tied = d_model == 576});
+    const TinyModel model = make_model({.d_model = d_model,
+                                        .d_ff = 256,
+                                        .vocab_size = 257,
+                                        .n_layers = 1,
+                                        .tied = d_model == 576});
     write_model(model, folder / "in.gguf");
     std::string first;
     for (int n_threads = 1; n_threads <= 4; ++n_threads) {
@@ -108,9 +112,10 @@ TEST_P(EveryRecipe, FromSixteenBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Pipeline, EveryRecipe,
-                         ::testing::Values("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S",
-                                           "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0",
-                                           "IQ4_NL"),
+                         ::testing::Values("COPY", "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M",
+                                           "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "IQ4_NL",
+                                           "IQ4_XS", "Q4_1", "Q4_0", "MXFP4_MOE", "Q3_K_L",
+                                           "Q3_K_M", "Q3_K_S", "Q2_K", "TQ2_0", "TQ1_0"),
                          [](const auto& param) { return std::string(param.param); });
 
 TEST(Pipeline, MetadataIsCarriedOver) {
@@ -283,7 +288,9 @@ TEST(Pipeline, NonFiniteWeightsAreRefused) {
     ASSERT_FALSE(refused.ok()) << name << " " << to;
     EXPECT_EQ(refused.error().kind, ErrorKind::kInvalid);
     EXPECT_NE(refused.error().message.find(name), std::string::npos) << refused.error().message;
-    EXPECT_NE(refused.error().message.find("has 3 weights"), std::string::npos)
+    EXPECT_NE(refused.error().message.find(
+                  "has 3 weights that are NaN or infinite, the first at row 0, column 3;"),
+              std::string::npos)
         << refused.error().message;
     EXPECT_EQ(folder.names(), std::vector<std::string>{"in.gguf"});
   }
@@ -294,12 +301,14 @@ TEST(Pipeline, NonFiniteWeightsAreCountedOverAllChunks) {
   const ScratchFolder folder;
   TinyModel model = make_model({.d_model = 256, .vocab_size = 4096});
   float* x = model.find("token_embd.weight").floats();
-  for (int64_t i = 0; i < 4096; i += 8) x[i * 256 + 5] = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t i = 3; i < 4096; i += 8) x[i * 256 + 5] = std::numeric_limits<float>::quiet_NaN();
   write_model(model, folder / "in.gguf");
   for (const int n_threads : {1, 4}) {
     const auto refused = quantize(folder / "in.gguf", folder / "out.gguf", "Q4_0", n_threads);
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(refused.error().message.find("has 512 weights"), std::string::npos)
+        << refused.error().message;
+    EXPECT_NE(refused.error().message.find("the first at row 3, column 5"), std::string::npos)
         << refused.error().message;
   }
 }
@@ -314,8 +323,10 @@ TEST(Pipeline, BadScalesOfAQuantizedSourceAreRefused) {
     const auto refused = quantize(folder / "in.gguf", folder / "out.gguf", to, 2, true);
     ASSERT_FALSE(refused.ok()) << to;
     EXPECT_EQ(refused.error().kind, ErrorKind::kInvalid);
-    EXPECT_NE(refused.error().message.find("blk.0.attn_k.weight (Q8_0) has 1 scales"),
-              std::string::npos)
+    EXPECT_NE(
+        refused.error().message.find("blk.0.attn_k.weight (Q8_0) has 1 scales that are NaN or "
+                                     "infinite, the first at row 0, column 160"),
+        std::string::npos)
         << refused.error().message;
     EXPECT_EQ(folder.names(), std::vector<std::string>{"in.gguf"});
   }
@@ -335,6 +346,8 @@ TEST(Pipeline, WeightsTooLargeForTheTargetAreRefused) {
     EXPECT_EQ(refused.error().kind, ErrorKind::kFailure);
     EXPECT_NE(refused.error().message.find("blk.1.attn_v.weight has 2 weights too large for"),
               std::string::npos)
+        << refused.error().message;
+    EXPECT_NE(refused.error().message.find("the first at row 0, column 9"), std::string::npos)
         << refused.error().message;
     EXPECT_EQ(folder.names(), std::vector<std::string>{"in.gguf"});
   }
@@ -375,10 +388,10 @@ TEST(Pipeline, CancelLeavesNothingBehind) {
   const ScratchFolder folder;
   write_model(make_model({.vocab_size = 4096}), folder / "in.gguf");
   ThreadPool pool(2);
-  for (const uint64_t at_bytes : {uint64_t{0}, uint64_t{3} << 20, uint64_t{1} << 40}) {
-    std::atomic<bool> cancelled{at_bytes == 0};
+  for (const double share : {0.0, 0.3, 0.6}) {
+    std::atomic<bool> cancelled{share == 0};
     const auto progress = [&](uint64_t done, uint64_t total) {
-      if (done >= std::min(at_bytes, total)) cancelled = true;
+      if (static_cast<double>(done) >= share * static_cast<double>(total)) cancelled = true;
     };
     const auto report = quantize_file(folder / "in.gguf", folder / "out.gguf", {.to = "Q4_K_M"},
                                       pool, progress, &cancelled);

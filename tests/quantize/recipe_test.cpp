@@ -43,9 +43,12 @@ void check(const Case& c) {
   SCOPED_TRACE(fmt::format("{} with {} layers, gqa {}", c.recipe, c.n_layers, c.gqa));
   const auto recipe = find_recipe(c.recipe);
   ASSERT_TRUE(recipe.ok()) << recipe.error().message;
-  const ModelFacts facts{c.n_layers, c.gqa, c.tied};
+  const ModelFacts facts{.n_layers = c.n_layers,
+                         .gqa = c.gqa,
+                         .tied_embeddings = c.tied,
+                         .is_70b = c.n_layers == 80 && c.gqa > 1};
   const auto type = [&](TensorRole role, int layer) {
-    return format_of(choose_format(**recipe, facts, {role, layer})).name;
+    return format_of(choose_format(**recipe, facts, {role, layer, c.n_layers})).name;
   };
   const auto name = [](FormatId id) { return format_of(id).name; };
 
@@ -121,25 +124,29 @@ TEST(Recipe, OneTypeButForTheHead) {
 
 TEST(Recipe, FusedAttentionCountsAsV) {
   const Recipe& recipe = **find_recipe("Q4_K_M");
-  const ModelFacts facts{32, 1, false};
+  const ModelFacts facts{.n_layers = 32};
   for (const TensorRole role : {TensorRole::attn_qkv, TensorRole::attn_kv_b}) {
-    EXPECT_EQ(choose_format(recipe, facts, {role, 0}), Q6_K);
-    EXPECT_EQ(choose_format(recipe, facts, {role, 4}), Q4_K);
+    EXPECT_EQ(choose_format(recipe, facts, {role, 0, 32}), Q6_K);
+    EXPECT_EQ(choose_format(recipe, facts, {role, 4, 32}), Q4_K);
   }
 }
 
 // The numbers are on the wire: general.file_type.
 TEST(Recipe, FileTypeNumbers) {
   const std::pair<const char*, uint32_t> numbers[] = {
-      {"F32", 0},   {"F16", 1},     {"Q4_0", 2},    {"Q4_1", 3},    {"Q8_0", 7},
-      {"Q5_0", 8},  {"Q5_1", 9},    {"Q4_K_S", 14}, {"Q4_K_M", 15}, {"Q5_K_S", 16},
-      {"Q6_K", 18}, {"Q5_K_M", 17}, {"IQ4_NL", 25}, {"BF16", 32}};
+      {"COPY", 0},    {"F32", 0},     {"F16", 1},     {"Q4_0", 2},      {"Q4_1", 3},
+      {"Q8_0", 7},    {"Q5_0", 8},    {"Q5_1", 9},    {"Q2_K", 10},     {"Q3_K_S", 11},
+      {"Q3_K_M", 12}, {"Q3_K_L", 13}, {"Q4_K_S", 14}, {"Q4_K_M", 15},   {"Q5_K_S", 16},
+      {"Q5_K_M", 17}, {"Q6_K", 18},   {"Q2_K_S", 21}, {"IQ4_NL", 25},   {"IQ4_XS", 30},
+      {"BF16", 32},   {"TQ1_0", 36},  {"TQ2_0", 37},  {"MXFP4_MOE", 38}};
   EXPECT_EQ(all_recipes().size(), std::size(numbers));
   for (const auto& [name, number] : numbers) {
     const auto recipe = find_recipe(name);
     ASSERT_TRUE(recipe.ok()) << recipe.error().message;
     EXPECT_EQ((*recipe)->name, name);
     EXPECT_EQ((*recipe)->file_type, number) << name;
+    if ((*recipe)->copies) continue;
+    EXPECT_EQ(*find_recipe(std::to_string(number)), *recipe) << number;
   }
 }
 
@@ -148,10 +155,34 @@ TEST(Recipe, NamesInAnyCaseAndAliases) {
   EXPECT_EQ((*find_recipe("Iq4_nL"))->name, "IQ4_NL");
   EXPECT_EQ((*find_recipe("q4_k"))->name, "Q4_K_M");
   EXPECT_EQ((*find_recipe("Q5_K"))->name, "Q5_K_M");
+  EXPECT_EQ((*find_recipe("q3_k"))->name, "Q3_K_M");
+}
+
+// Names that people know from llama-quantize get a better answer than "unknown".
+TEST(Recipe, NamesThatAreReadButNotWritten) {
+  for (const char* name : {"IQ1_S", "IQ1_M", "IQ2_XXS", "iq2_xs", "IQ2_S", "IQ2_M", "IQ3_XXS",
+                           "IQ3_XS", "IQ3_S", "IQ3_M", "Q1_0", "Q2_0", "NVFP4"}) {
+    const auto recipe = find_recipe(name);
+    ASSERT_FALSE(recipe.ok()) << name;
+    EXPECT_EQ(recipe.error().kind, ErrorKind::kFailure);
+    EXPECT_NE(recipe.error().message.find("known but not written"), std::string::npos)
+        << recipe.error().message;
+  }
+  EXPECT_NE(find_recipe("iq2_xxs").error().message.find("nearest: Q2_K "), std::string::npos);
+}
+
+// A row that no encoder exists for would be a name that fails at the end.
+TEST(Recipe, EveryTypeThatARecipeChoosesIsWritten) {
+  for (const Recipe& recipe : all_recipes()) {
+    EXPECT_NE(format_of(recipe.base).encode, nullptr) << recipe.name;
+    for (const RecipeRule& rule : recipe.rules) {
+      EXPECT_NE(format_of(rule.format).encode, nullptr) << recipe.name;
+    }
+  }
 }
 
 TEST(Recipe, UnknownNameListsAllNames) {
-  for (const char* name : {"Q4_K_L", "", "Q4", "Q4_K_M "}) {
+  for (const char* name : {"Q4_K_L", "", "Q4", "Q4_K_M ", "4", "15x", "-1", "19"}) {
     const auto recipe = find_recipe(name);
     ASSERT_FALSE(recipe.ok()) << name;
     EXPECT_EQ(recipe.error().kind, ErrorKind::kFailure);
@@ -168,11 +199,13 @@ TEST(Recipe, RowsThatDoNotFit) {
     FormatId given;
   };
   const Row rows[] = {
-      {Q4_K, 576, IQ4_NL}, {Q5_K, 576, Q5_0},    {Q6_K, 576, Q8_0}, {Q4_K, 768, Q4_K},
-      {Q5_K, 1536, Q5_K},  {Q6_K, 2304, Q6_K},   {Q4_0, 576, Q4_0}, {IQ4_NL, 576, IQ4_NL},
-      {Q8_0, 32, Q8_0},    {Q4_K, 32, IQ4_NL},   {Q4_K, 48, F16},   {Q5_K, 100, F16},
-      {Q6_K, 1, F16},      {Q4_0, 288 + 8, F16}, {Q8_0, 16, F16},   {F16, 7, F16},
-      {BF16, 7, BF16},     {F32, 7, F32},
+      {Q4_K, 576, IQ4_NL},   {Q5_K, 576, Q5_0},    {Q6_K, 576, Q8_0},   {Q4_K, 768, Q4_K},
+      {Q5_K, 1536, Q5_K},    {Q6_K, 2304, Q6_K},   {Q4_0, 576, Q4_0},   {IQ4_NL, 576, IQ4_NL},
+      {Q8_0, 32, Q8_0},      {Q4_K, 32, IQ4_NL},   {Q4_K, 48, F16},     {Q5_K, 100, F16},
+      {Q6_K, 1, F16},        {Q4_0, 288 + 8, F16}, {Q8_0, 16, F16},     {F16, 7, F16},
+      {BF16, 7, BF16},       {F32, 7, F32},        {Q2_K, 576, IQ4_NL}, {Q3_K, 576, IQ4_NL},
+      {IQ4_XS, 576, IQ4_NL}, {TQ1_0, 576, Q4_0},   {TQ2_0, 576, Q4_0},  {MXFP4, 576, MXFP4},
+      {Q2_K, 48, F16},
   };
   for (const Row& row : rows) {
     const FormatId given = fit_to_row(row.wanted, row.row_len);
@@ -180,6 +213,18 @@ TEST(Recipe, RowsThatDoNotFit) {
                                 << " became " << format_of(given).name;
     EXPECT_EQ(row.row_len % format_of(given).block_len, 0);
     EXPECT_GE(format_of(given).bits_per_weight(), format_of(row.wanted).bits_per_weight());
+  }
+}
+
+// The row that differs is what --compat-fallback is for.
+TEST(Recipe, RowsThatDoNotFitAsLlamaCppTakesThem) {
+  const std::pair<FormatId, FormatId> rows[] = {{Q4_K, Q5_0},  {Q5_K, Q5_1}, {Q6_K, Q8_0},
+                                                {Q3_K, Q4_0},  {Q2_K, Q4_0}, {TQ1_0, Q4_0},
+                                                {TQ2_0, Q4_0}, {Q4_0, Q4_0}, {IQ4_XS, IQ4_NL}};
+  for (const auto& [wanted, given] : rows) {
+    EXPECT_EQ(fit_to_row(wanted, 576, RowPolicy::like_llama_cpp), given);
+    EXPECT_EQ(fit_to_row(wanted, 48, RowPolicy::like_llama_cpp), F16);
+    EXPECT_EQ(fit_to_row(wanted, 768, RowPolicy::like_llama_cpp), wanted);
   }
 }
 

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Measures what every format costs and how fast it is read; writes bench/results/formats.json.
+
+    tools/measure_formats.py --build build/release --text FILE [--foreign FOLDER] [--tokens N]
+
+Quality: SmolLM2-135M-Instruct, rescaled (its published weights lie on a 4-bit grid, which would
+flatter every 4-bit type; nibble-lab rescale moves them off it and leaves the function alone).
+`ffn_down`: those matrices in the format, everything else F16. `all`: every matrix but the embedding
+(which stays on its grid) in the format; only for formats that fit rows of 576. Each file is compared
+with the rescaled F32 model. FOLDER holds files NAME.gguf, ffn_down in the format NAME and the rest
+F16, for formats that nibble does not write.
+Speed: bench/kernels_bench, row-dots over 600 MB beside the read probe, random interleaving, medians.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WRITTEN = ["F16", "BF16", "Q8_0", "Q6_K", "Q5_1", "Q5_K", "Q5_0", "Q4_1", "Q4_K", "IQ4_NL", "Q4_0",
+           "IQ4_XS", "MXFP4", "Q3_K", "Q2_K", "TQ2_0", "TQ1_0"]
+BLOCK_32 = ["F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "IQ4_NL", "Q4_0", "MXFP4"]
+KEEP = ["kld_mean", "kld_stderr", "same_top", "ppl_ratio", "ppl_ratio_stderr"]
+
+
+def run(*arguments):
+    result = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"measure_formats: {' '.join(map(str, arguments))}: {result.stderr}")
+    return result.stdout
+
+
+def quality(build, model, text, tokens, foreign, folder):
+    base = folder / "base.gguf"
+    run(build / "nibble-lab", "rescale", model, base)
+    files = {}
+    for name in WRITTEN:
+        files["ffn_down", name] = folder / f"ffn_down-{name}.gguf"
+        run(build / "nibble", "quantize", base, files["ffn_down", name], "--to", "F16",
+            "--tensor-type", f"ffn_down={name}")
+    for name in BLOCK_32:
+        files["all", name] = folder / f"all-{name}.gguf"
+        run(build / "nibble", "quantize", base, files["all", name], "--to", "F16",
+            "--tensor-type", f"blk={name}")
+    for path in sorted(foreign.glob("*.gguf")) if foreign else []:
+        files["ffn_down", path.stem] = path
+    out = json.loads(run(build / "nibble", "compare", base, *files.values(), "--text", text,
+                         "--tokens", tokens, "--json"))
+    rows = {}
+    for (part, name), model_row in zip(files, out["models"]):
+        rows.setdefault(name, {})[part] = {key: model_row[key] for key in KEEP}
+    return rows, {"n_documents": out["n_documents"], "n_scored": out["n_scored"],
+                  "base_ppl": out["base"]["ppl"]}
+
+
+def speeds(build):
+    out = run(build / "bench/kernels_bench", "--benchmark_filter=^(read limit|decode .*)",
+              "--benchmark_enable_random_interleaving=true", "--benchmark_repetitions=9",
+              "--benchmark_min_time=0.05", "--benchmark_format=json")
+    medians = {row["run_name"].removesuffix("/real_time"): row["bytes_per_second"]
+               for row in json.loads(out)["benchmarks"] if row.get("aggregate_name") == "median"}
+    limit = medians["read limit"]
+    return limit, {name.removeprefix("decode "): rate / limit for name, rate in medians.items()
+                   if name.startswith("decode ")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--foreign", type=Path)
+    parser.add_argument("--tokens", type=int, default=20000)
+    root = Path(__file__).resolve().parent.parent
+    parser.add_argument("--model", type=Path,
+                        default=root / ".cache/SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--only", choices=["quality", "speed"])
+    options = parser.parse_args()
+    target = root / "bench/results/formats.json"
+    results = json.loads(target.read_text()) if target.exists() else {"formats": {}}
+    formats = results["formats"]
+    if options.only != "speed":
+        with tempfile.TemporaryDirectory(prefix="nibble-formats-") as folder:
+            rows, setting = quality(options.build, options.model, options.text, options.tokens,
+                                    options.foreign, Path(folder))
+        results["quality"] = {"date": str(datetime.date.today()), "model": "SmolLM2-135M-Instruct, "
+                              "rescaled (seed 1, sigma 0.3)", "text": options.text.name, **setting}
+        for name, row in rows.items():
+            formats.setdefault(name, {}).update(row)
+    if options.only != "quality":
+        limit, ratios = speeds(options.build)
+        results["speed"] = {"date": str(datetime.date.today()), "threads": 2,
+                            "machine": platform.machine(), "read_bytes_per_second": limit}
+        for name, ratio in ratios.items():
+            formats.setdefault(name, {})["decode_of_read"] = ratio
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
