@@ -89,6 +89,9 @@ TYPES = {
     "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "IQ4_NL": (20, 32, 18), "BF16": (30, 1, 2),
     "Q2_K": (10, 256, 84), "Q3_K": (11, 256, 110), "IQ4_XS": (23, 256, 136),
     "TQ1_0": (34, 256, 54), "TQ2_0": (35, 256, 66), "MXFP4": (39, 32, 17),
+    "IQ2_XXS": (16, 256, 66), "IQ2_XS": (17, 256, 74), "IQ3_XXS": (18, 256, 98),
+    "IQ1_S": (19, 256, 50), "IQ3_S": (21, 256, 110), "IQ2_S": (22, 256, 82),
+    "IQ1_M": (29, 256, 56), "NVFP4": (40, 64, 36), "Q1_0": (41, 128, 18), "Q2_0": (42, 64, 18),
 }
 TYPE_NAMES = {wire_id: name for name, (wire_id, _, _) in TYPES.items()}
 
@@ -109,8 +112,8 @@ def pack_value(kind, value):
 
 
 def write_gguf(path, metadata, tensors, version=3, alignment=32):
-    """metadata: [(key, kind, value)]; tensors: [(name, type name or id, shape, bytes or chunks)],
-    shape in GGUF order, fastest first."""
+    """metadata: [(key, kind, value)], or a Gguf whose metadata to take; tensors: [(name, type name
+    or id, shape, bytes or chunks)], shape in GGUF order, fastest first."""
     offset, table, sizes = 0, b"", []
     for name, kind, shape, data in tensors:
         size = len(data) if isinstance(data, (bytes, bytearray)) else sum(map(len, data))
@@ -119,8 +122,12 @@ def write_gguf(path, metadata, tensors, version=3, alignment=32):
                                                  offset)
         sizes.append(size)
         offset += -(-size // alignment) * alignment
-    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
-    head += b"".join(pack_string(k) + pack_value(kind, v) for k, kind, v in metadata) + table
+    if isinstance(metadata, Gguf):
+        n_entries, entries = len(metadata.metadata), metadata.metadata_bytes
+    else:
+        n_entries = len(metadata)
+        entries = b"".join(pack_string(k) + pack_value(kind, v) for k, kind, v in metadata)
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), n_entries) + entries + table
     with open(path, "wb") as file:
         file.write(head + bytes(-len(head) % alignment))
         for (_, _, _, data), size in zip(tensors, sizes):
@@ -142,10 +149,12 @@ class Gguf:
             raise ValueError(f"{path}: no GGUF magic")
         self.version, n_tensors, n_kv = self._take("IQQ")
         self.metadata = {}
+        begin = self._at
         for _ in range(n_kv):
             key = self._string()
             (kind,) = self._take("I")
             self.metadata[key] = self._value(kind)
+        self.metadata_bytes = self._data[begin:self._at]
         records = []
         for _ in range(n_tensors):
             name = self._string()
