@@ -65,12 +65,12 @@ TEST(TensorRoles, RelativesAndClasses) {
 }
 
 TEST(TensorRoles, LayersThatAreNone) {
-  for (const char* name : {"blk.attn_v.weight", "blk..attn_v.weight", "blk.-1.attn_v.weight",
-                           "blk.99999999999.attn_v.weight", "blk.1x.attn_v.weight",
-                           "xblk.1.attn_v.weight"}) {
+  for (const char* name :
+       {"blk.attn_v.weight", "blk..attn_v.weight", "blk.-1.attn_v.weight",
+        "blk.99999999999.attn_v.weight", "blk.1x.attn_v.weight", "xblk.1.attn_v.weight"}) {
     EXPECT_EQ(identify_tensor(name), (TensorIdentity{TensorRole::attn_v, -1})) << name;
   }
-  EXPECT_EQ(identify_tensor("blk.1.attn_v.weights.weight").role, TensorRole::other);
+  EXPECT_EQ(identify_tensor("blk.1.attn_va.weight").role, TensorRole::other);
 }
 
 TEST(TensorRoles, WhatMayBeQuantized) {
