@@ -34,15 +34,15 @@ def run(*arguments):
     return result.stdout
 
 
-def quality(build, model, text, tokens, foreign, folder):
+def quality(build, model, text, tokens, foreign, wanted, folder):
     base = folder / "base.gguf"
     run(build / "nibble-lab", "rescale", model, base)
     files = {}
-    for name in WRITTEN:
+    for name in filter(wanted, WRITTEN):
         files["ffn_down", name] = folder / f"ffn_down-{name}.gguf"
         run(build / "nibble", "quantize", base, files["ffn_down", name], "--to", "F16",
             "--tensor-type", f"ffn_down={name}")
-    for name in BLOCK_32:
+    for name in filter(wanted, BLOCK_32):
         files["all", name] = folder / f"all-{name}.gguf"
         run(build / "nibble", "quantize", base, files["all", name], "--to", "F16",
             "--tensor-type", f"blk={name}")
@@ -78,6 +78,7 @@ def main():
     root = Path(__file__).resolve().parent.parent
     parser.add_argument("--model", type=Path,
                         default=root / ".cache/SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--types", nargs="*", help="only these of the types that nibble writes")
     parser.add_argument("--only", choices=["quality", "speed"])
     options = parser.parse_args()
     target = root / "bench/results/formats.json"
@@ -86,7 +87,9 @@ def main():
     if options.only != "speed":
         with tempfile.TemporaryDirectory(prefix="nibble-formats-") as folder:
             rows, setting = quality(options.build, options.model, options.text, options.tokens,
-                                    options.foreign, Path(folder))
+                                    options.foreign,
+                                    lambda name: options.types is None or name in options.types,
+                                    Path(folder))
         results["quality"] = {"date": str(datetime.date.today()), "model": "SmolLM2-135M-Instruct, "
                               "rescaled (seed 1, sigma 0.3)", "text": options.text.name, **setting}
         for name, row in rows.items():

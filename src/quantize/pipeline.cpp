@@ -150,7 +150,7 @@ class Run {
       count_bad_scales(source, bytes.data(), chunk.n, chunk.first, bad_);
     }
     if (source.is_weight && (plan.converted() || !is_block_format(source))) {
-      source.decode(bytes.data(), x, chunk.n);
+      decode(source, bytes.data(), x, chunk.n);
       if (!is_block_format(source)) count_non_finite(x, chunk.n, chunk.first, bad_);
     }
     if (plan.converted()) count_too_large(target, x, chunk.n, chunk.first, too_large_);
@@ -164,6 +164,15 @@ class Run {
     const Status written = writer_.write(index, target.size_bytes(chunk.first), output);
     if (!written.ok()) fail(written.error());
     done_weights_ += chunk.n;
+  }
+
+  // F16 is what most models come in: the processor's own conversion, which is exact as well.
+  static void decode(const Format& source, const std::byte* bytes, float* x, int64_t n) {
+    if (source.id == FormatId::F16) {
+      kernels::active().from_f16(reinterpret_cast<const uint16_t*>(bytes), x, n);
+    } else {
+      source.decode(bytes, x, n);
+    }
   }
 
   void encode(const TensorPlan& plan, const float* x, const Chunk& chunk, std::byte* blocks) const {

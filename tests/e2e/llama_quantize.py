@@ -1,7 +1,7 @@
 """llama.cpp's own quantizer, without its command-line program: it reads a GGUF file with its own
 code, changes the types of the tensors and writes another.
 
-    python3 llama_quantize.py FOLDER IN.gguf OUT.gguf F32|Q4_K_M [keep-split]
+    python3 llama_quantize.py FOLDER IN.gguf OUT.gguf TYPE [keep-split]
 
 FOLDER holds libllama.v0.5.0.so, as scripts/setup_interop installs it; the structure below is that
 of this version.
@@ -10,7 +10,8 @@ of this version.
 import ctypes
 import sys
 
-FILE_TYPES = {"F32": 0, "Q4_K_M": 15}
+FILE_TYPES = {"F32": 0, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q2_K": 10, "Q3_K_S": 11,
+              "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q6_K": 18, "IQ4_NL": 25, "IQ4_XS": 30}
 
 
 class Parameters(ctypes.Structure):
