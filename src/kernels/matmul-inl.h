@@ -144,20 +144,24 @@ inline VecI32 slice_dot(const Block& block, int first, const int8_t* a, const in
 // first: a plan is one chain of dependent steps, and those of several rows run side by side.
 template <typename Block>
 inline void planned_dots(const RowGroup<Block>& rows, int64_t b, const int8_t* a,
-                         const int16_t* sums, VecI32 dots[8]) {
+                         const PreparedOf<Block>* prepared, VecI32 dots[8]) {
   using U = Unpack<Block>;
   typename U::Plan plans[8];
   for (int r = 0; r < 8; ++r) plans[r] = U::plan(rows.row[r][b]);
   for (int r = 0; r < 8; ++r) {
-    const Block& block = rows.row[r][b];
-    VecI32 total = U::correction(plans[r], sums);
-    const VecI16 low = i16_twice_low(plans[r].scales), high = i16_twice_high(plans[r].scales);
-    unrolled<8>([&](auto run) __attribute__((always_inline)) {
-      constexpr int kRun = decltype(run)::value;
-      const VecI16 products = U::dot(block, plans[r], kRun, i8_load(a + 32 * kRun));
-      total = add(total, dot_pairs(products, pick_pair<kRun % 4>(kRun < 4 ? low : high)));
-    });
-    dots[r] = total;
+    if constexpr (IsPrepared<Block>) {
+      dots[r] = U::dot(plans[r], *prepared);
+    } else {
+      const Block& block = rows.row[r][b];
+      VecI32 total = i32_zero();
+      const VecI16 low = i16_twice_low(plans[r].scales), high = i16_twice_high(plans[r].scales);
+      unrolled<8>([&](auto run) __attribute__((always_inline)) {
+        constexpr int kRun = decltype(run)::value;
+        const VecI16 products = U::dot(block, plans[r], kRun, i8_load(a + 32 * kRun));
+        total = add(total, dot_pairs(products, pick_pair<kRun % 4>(kRun < 4 ? low : high)));
+      });
+      dots[r] = total;
+    }
   }
 }
 
@@ -278,7 +282,7 @@ inline VecF32 rows_dot(const RowGroup<Block>& rows, const ColumnView<Block>& col
     VecI32 dots[8], minimum_dots[8];
     for (int r = 0; r < 8; ++r) {
       if (first == 0) prefetch_share<kBlockBytes>(next_group + b * 8 * kBlockBytes, r);
-      if constexpr (IsPrepared<Block>) {
+      if constexpr (IsPrepared<Block> && !kIsPlanned<Block>) {
         dots[r] = U::dot(rows.row[r][b], prepared[s]);
       } else if constexpr (!kIsPlanned<Block>) {
         dots[r] = slice_dot(rows.row[r][b], first, column.slice_codes(s), column.slice_sums(s),
@@ -286,7 +290,7 @@ inline VecF32 rows_dot(const RowGroup<Block>& rows, const ColumnView<Block>& col
       }
     }
     if constexpr (kIsPlanned<Block>) {
-      planned_dots(rows, b, column.slice_codes(s), column.slice_sums(s), dots);
+      planned_dots<Block>(rows, b, column.slice_codes(s), prepared + s, dots);
     }
     if constexpr (S::kParts == 2) {
       VecI32 isum[2];

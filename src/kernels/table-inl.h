@@ -22,6 +22,7 @@ void set_matmul(KernelTable& table, BlockList<Blocks...>) {
 
 KernelTable make_table(const char* name) {
   KernelTable table{};
+  pack_iq1();
   table.name = name;
   table.matmul[static_cast<uint32_t>(FormatId::F32)] = matmul_float<LoadF32>;
   table.matmul[static_cast<uint32_t>(FormatId::F16)] = matmul_float<LoadF16>;

@@ -73,9 +73,9 @@ class InteropCase(TestCase):
             for token, kind in zip(metadata["tokenizer.ggml.tokens"],
                                    metadata["tokenizer.ggml.token_type"])]
 
-    def quantize(self, to, source=DEMO_MODEL):
+    def quantize(self, to, source=DEMO_MODEL, *arguments):
         path = self.dir / f"{to}.gguf"
-        self.run_ok(["quantize", source, path, "--to", to, "--allow-requantize"])
+        self.run_ok(["quantize", source, path, "--to", to, "--allow-requantize", *arguments])
         return path
 
     def llama_quantize(self, source, to, *split):

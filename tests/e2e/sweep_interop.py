@@ -9,8 +9,11 @@ import json
 import os
 import subprocess
 import unittest
+from pathlib import Path
 
 from interop import DEMO_MODEL, PROMPTS, InteropCase, missing
+
+TEXT = Path(__file__).resolve().parents[1] / "data/demo.txt"
 
 
 class SweepTest(InteropCase):
@@ -20,11 +23,14 @@ class SweepTest(InteropCase):
     def sweep(self, source):
         names = [row["type"] for row in json.loads(self.run_ok(["quants", "--json"]))]
         self.assertGreater(len(names), 20)
+        imatrix = self.dir / "imatrix"  # Q2_K_S is refused without
+        self.run_ok(["calibrate", source, "--text", TEXT, "-o", imatrix, "--tokens", 1000])
+        matrix = ["--imatrix", imatrix]
         for name in names:
-            if name == "COPY":
+            if name in ("COPY", "F32"):
                 continue
             with self.subTest(source=source.name, to=name):
-                path = self.quantize(name, source)
+                path = self.quantize(name, source, *(matrix if name == "Q2_K_S" else []))
                 types, judged = self.check_values(path)
                 self.assert_rule(name, self.compare(f"{source.name} {name}, float activations",
                                                     judged, path, "--float-activations"))

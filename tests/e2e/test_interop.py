@@ -1,8 +1,12 @@
 """Our files in llama.cpp and its files here; what is asked is told in interop.py."""
 
+import sys
 import unittest
 
-from interop import DEMO_MODEL, InteropCase, missing
+from interop import DEMO_MODEL, HERE, LIBRARIES, InteropCase, command, missing
+
+READ_ONLY = ["IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "NVFP4", "Q1_0",
+             "Q2_0"]
 
 
 class InteropTest(InteropCase):
@@ -33,6 +37,21 @@ class InteropTest(InteropCase):
         path = self.llama_quantize(DEMO_MODEL, "Q4_K_M")
         types, _ = self.check_values(path)
         self.assertLess({"Q4_K", "Q6_K"}, types)
+        self.check_as_is(path)
+
+    def test_types_that_only_others_write(self):
+        """One file with a layer of each, encoded by llama.cpp."""
+        path = self.dir / "0.gguf"
+        self.run_ok(["quantize", DEMO_MODEL, path, "F16", "--allow-requantize",
+                     "--tensor-type", r"blk\.\d\.ffn_down=F32"])
+        for layer, kind in enumerate(READ_ONLY):
+            source, path = path, self.dir / f"{layer + 1}.gguf"
+            command([sys.executable, HERE / "foreign_blocks.py", LIBRARIES, source, path, kind,
+                     rf"blk\.{layer}\.ffn_down"], f"{kind} by llama.cpp")
+        types, judged = self.check_values(path)
+        self.assertLess(set(READ_ONLY), types)
+        self.assert_rule("read-only types", self.compare("read-only types, float activations",
+                                                         judged, path, "--float-activations"))
         self.check_as_is(path)
 
 
