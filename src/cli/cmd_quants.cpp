@@ -15,9 +15,8 @@ Status print_json() {
   for (size_t i = 0; i < all_recipes().size(); ++i) {
     const Recipe& recipe = all_recipes()[i];
     const QuantGuide& guide = quant_guides()[i];
-    nlohmann::ordered_json row = {{"type", recipe.name},
-                                  {"advice", guide.advice},
-                                  {"recommended", guide.recommended}};
+    nlohmann::ordered_json row = {
+        {"type", recipe.name}, {"advice", guide.advice}, {"recommended", guide.recommended}};
     if (!recipe.copies) {
       row["base_type"] = format_of(recipe.base).name;
       row["bits_per_weight_7b"] = bits_per_weight_7b(recipe);
@@ -51,9 +50,12 @@ Status print_table() {
   }
   fmt::print(
       "\nbits: true bits per weight of a 7B model, which is also what the size is of.\n"
-      "divergence: how far next-token probabilities move (mean KL divergence, nats per token) when\n"
-      "  a fifth of SmolLM2-135M, its ffn_down matrices, has the type's main format and the rest 16\n"
-      "  bits. It ranks the types; docs/FORMATS.md says how it was measured. What a file costs your\n"
+      "divergence: how far next-token probabilities move (mean KL divergence, nats per token) "
+      "when\n"
+      "  a fifth of SmolLM2-135M, its ffn_down matrices, has the type's main format and the rest "
+      "16\n"
+      "  bits. It ranks the types; docs/FORMATS.md says how it was measured. What a file costs "
+      "your\n"
       "  model, nibble compare measures.\n");
   return {};
 }
@@ -65,9 +67,8 @@ void add_quants(CLI::App& app, Command& command) {
   CLI::App* verb =
       app.add_subcommand("quants", "Explain the types: bits, size, measured cost, who for");
   add_json_flag(*verb, *json);
-  verb->callback([json, &command] {
-    command.run = [json] { return *json ? print_json() : print_table(); };
-  });
+  verb->callback(
+      [json, &command] { command.run = [json] { return *json ? print_json() : print_table(); }; });
 }
 
 }  // namespace nibble

@@ -2,7 +2,8 @@
 //
 // One order of summation, on every path (docs/ARCHITECTURE.md):
 //  * quantized weights: the integer sum under one float scale of weights and activations (a block;
-//  its slices of 32 where it is 64 or 128 wide; the 16 of NVFP4) is exact; then, in ascending order,
+//  its slices of 32 where it is 64 or 128 wide; the 16 of NVFP4) is exact; then, in ascending
+//  order,
 //    acc = fma(float(isum), d_weight * d_activation, acc), and for formats with a minimum a second
 //    fma;
 //  * float weights: 8 k-lanes (element k goes to lane k mod 8), each lane one fma chain in

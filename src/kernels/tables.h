@@ -10,5 +10,5 @@ const KernelTable& table();
 namespace nibble::isa_avx2 {
 const KernelTable& table();
 void set_wide_encoders(EncodeFn* table);  // encode_avx2.cpp
-}
+}  // namespace nibble::isa_avx2
 #endif

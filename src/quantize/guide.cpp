@@ -40,10 +40,10 @@ struct Matrix {
 constexpr int kLayers = 32;
 constexpr double kModel = 4096, kKeys = 1024, kFeedForward = 14336, kVocabulary = 32000;
 constexpr Matrix kLayerMatrices[] = {
-    {TensorRole::attn_q, kModel * kModel},        {TensorRole::attn_k, kModel * kKeys},
-    {TensorRole::attn_v, kModel * kKeys},         {TensorRole::attn_output, kModel * kModel},
-    {TensorRole::ffn_gate, kModel * kFeedForward}, {TensorRole::ffn_up, kModel * kFeedForward},
-    {TensorRole::ffn_down, kModel * kFeedForward},
+    {TensorRole::attn_q, kModel* kModel},         {TensorRole::attn_k, kModel* kKeys},
+    {TensorRole::attn_v, kModel* kKeys},          {TensorRole::attn_output, kModel* kModel},
+    {TensorRole::ffn_gate, kModel* kFeedForward}, {TensorRole::ffn_up, kModel* kFeedForward},
+    {TensorRole::ffn_down, kModel* kFeedForward},
 };
 
 }  // namespace
