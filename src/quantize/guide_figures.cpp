@@ -6,7 +6,24 @@
 namespace nibble {
 namespace {
 
-constexpr std::array<FormatFigures, 0> kFigures = {{
+constexpr std::array<FormatFigures, 17> kFigures = {{
+    {FormatId::F16, 2.28984e-06, 1.90695e-07},
+    {FormatId::BF16, 1.88167e-05, 2.19259e-06},
+    {FormatId::Q8_0, 0.00120978, 0.00010463},
+    {FormatId::Q6_K, 0.00834394, 0.000423579},
+    {FormatId::Q5_1, 0.0207836, 0.000658956},
+    {FormatId::Q5_K, 0.0216492, 0.000631799},
+    {FormatId::Q5_0, 0.0328599, 0.00441928},
+    {FormatId::Q4_1, 0.0622633, 0.00188158},
+    {FormatId::Q4_K, 0.0714959, 0.00431236},
+    {FormatId::IQ4_NL, 0.0834982, 0.00940465},
+    {FormatId::Q4_0, 0.133361, 0.00563806},
+    {FormatId::MXFP4, 0.135169, 0.0178132},
+    {FormatId::IQ4_XS, 0.0974186, 0.0062708},
+    {FormatId::Q3_K, 0.310483, 0.0387032},
+    {FormatId::Q2_K, 1.41653, 0.062448},
+    {FormatId::TQ2_0, 10.0733, 0.29356},
+    {FormatId::TQ1_0, 10.0733, 0.29356},
 }};
 
 }  // namespace
