@@ -43,17 +43,19 @@ def cells(part):
 
 
 def table(results):
-    quality, speed = results["quality"], results["speed"]
-    lines = [BEGIN, "",
-             f"Divergence (mean KL, nats per token) and perplexity ratio against the F32 model: "
-             f"{quality['model']}; {quality['n_scored']} scored tokens of {quality['n_documents']} "
-             f"documents of {quality['text']} (the first Wikipedia articles of WikiText-2's test "
-             f"split); ± is the standard error over documents; {quality['date']}. *ffn_down*: those "
-             f"matrices, a fifth of the weights, in the format, the rest F16. *All*: every matrix "
-             f"but the embedding; only formats that fit rows of 576. "
-             f"Decode: bytes per second of row-dots over 600 MB, as a share of the read bandwidth "
-             f"of the same run ({speed['read_bytes_per_second'] / 1e9:.1f} GB/s, {speed['threads']} "
-             f"threads); {speed['date']}.", "",
+    quality, speed = results["quality"], results.get("speed")
+    text = (f"Divergence (mean KL, nats per token) and perplexity ratio against the F32 model: "
+            f"{quality['model']}; {quality['n_scored']} scored tokens of {quality['n_documents']} "
+            f"documents of {quality['text']} (the first Wikipedia articles of WikiText-2's test "
+            f"split); ± is the standard error over documents; {quality['date']}. *ffn_down*: those "
+            f"matrices, a fifth of the weights, in the format, the rest F16. *All*: every matrix "
+            f"but the embedding; only formats that fit rows of 576. Written without importance "
+            f"data; types that nibble only reads were {quality['foreign']}.")
+    if speed:
+        text += (f" Decode: bytes per second of row-dots over 600 MB, as a share of the read "
+                 f"bandwidth of the same run ({speed['read_bytes_per_second'] / 1e9:.1f} GB/s, "
+                 f"{speed['threads']} threads); {speed['date']}.")
+    lines = [BEGIN, "", text, "",
              "| format | bits per weight | ffn_down: divergence | perplexity ratio | all: divergence "
              "| perplexity ratio | decode |",
              "|---|---|---|---|---|---|---|"]

@@ -8,7 +8,7 @@ flatter every 4-bit type; nibble-lab rescale moves them off it and leaves the fu
 `ffn_down`: those matrices in the format, everything else F16. `all`: every matrix but the embedding
 (which stays on its grid) in the format; only for formats that fit rows of 576. Each file is compared
 with the rescaled F32 model. FOLDER holds files NAME.gguf, ffn_down in the format NAME and the rest
-F16, for formats that nibble does not write.
+F16, for formats that nibble does not write (tests/e2e/foreign_blocks.py makes them).
 Speed: bench/kernels_bench, row-dots over 600 MB beside the read probe, random interleaving, medians.
 """
 
@@ -91,7 +91,9 @@ def main():
                                     lambda name: options.types is None or name in options.types,
                                     Path(folder))
         results["quality"] = {"date": str(datetime.date.today()), "model": "SmolLM2-135M-Instruct, "
-                              "rescaled (seed 1, sigma 0.3)", "text": options.text.name, **setting}
+                              "rescaled (seed 1, sigma 0.3)", "text": options.text.name, **setting,
+                              "foreign": "encoded by llama.cpp with an importance matrix of "
+                              "tests/data/demo.txt"}
         for name, row in rows.items():
             formats.setdefault(name, {}).update(row)
     if options.only != "quality":

@@ -6,7 +6,7 @@
 namespace nibble {
 namespace {
 
-constexpr std::array<FormatFigures, 17> kFigures = {{
+constexpr std::array<FormatFigures, 27> kFigures = {{
     {FormatId::F16, 2.28984e-06, 1.90695e-07},
     {FormatId::BF16, 1.88167e-05, 2.19259e-06},
     {FormatId::Q8_0, 0.00120978, 0.00010463},
@@ -17,13 +17,23 @@ constexpr std::array<FormatFigures, 17> kFigures = {{
     {FormatId::Q4_1, 0.0622633, 0.00188158},
     {FormatId::Q4_K, 0.0714959, 0.00431236},
     {FormatId::IQ4_NL, 0.0834982, 0.00940465},
+    {FormatId::NVFP4, 0.0664695, 0.00567637},
     {FormatId::Q4_0, 0.133361, 0.00563806},
     {FormatId::MXFP4, 0.135169, 0.0178132},
     {FormatId::IQ4_XS, 0.0974186, 0.0062708},
     {FormatId::Q3_K, 0.310483, 0.0387032},
+    {FormatId::IQ3_S, 0.108158, 0.0111103},
+    {FormatId::IQ3_XXS, 0.166103, 0.017794},
     {FormatId::Q2_K, 1.41653, 0.062448},
+    {FormatId::IQ2_S, 0.378703, 0.0224629},
+    {FormatId::IQ2_XS, 0.499194, 0.036207},
+    {FormatId::Q2_0, 10.3853, 0.112069},
+    {FormatId::IQ2_XXS, 0.623334, 0.0331548},
     {FormatId::TQ2_0, 10.0733, 0.29356},
+    {FormatId::IQ1_M, 0.999674, 0.0693994},
     {FormatId::TQ1_0, 10.0733, 0.29356},
+    {FormatId::IQ1_S, 1.37507, 0.111891},
+    {FormatId::Q1_0, 10.3694, 0.464714},
 }};
 
 }  // namespace
