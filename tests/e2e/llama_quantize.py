@@ -10,8 +10,14 @@ of this version.
 import ctypes
 import sys
 
-FILE_TYPES = {"F32": 0, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q2_K": 10, "Q3_K_S": 11,
-              "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q6_K": 18, "IQ4_NL": 25, "IQ4_XS": 30}
+# Names that llama-quantize accepts, with their numbers (llama_ftype), as far as every type is one
+# that can be written without an importance matrix, and Q2_K_S.
+FILE_TYPES = {
+    "F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16, "Q5_1": 9,
+    "Q5_0": 8, "Q4_K_M": 15, "Q4_K_S": 14, "Q4_1": 3, "Q4_0": 2, "IQ4_NL": 25, "IQ4_XS": 30,
+    "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10, "Q2_K_S": 21, "TQ2_0": 37, "TQ1_0": 36,
+    "MXFP4_MOE": 38, "COPY": 0,
+}
 
 
 class Parameters(ctypes.Structure):
@@ -27,12 +33,17 @@ class Parameters(ctypes.Structure):
     ]
 
 
-def main(folder, source, target, to, split=""):
+def load_library(folder):
     library = ctypes.CDLL(f"{folder}/libllama.v0.5.0.so")
     library.llama_model_quantize_default_params.restype = Parameters
     library.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
                                              ctypes.POINTER(Parameters)]
     library.llama_model_quantize.restype = ctypes.c_uint32
+    return library
+
+
+def main(folder, source, target, to, split=""):
+    library = load_library(folder)
     parameters = library.llama_model_quantize_default_params()
     parameters.n_threads = 2
     parameters.file_type = FILE_TYPES[to]

@@ -28,32 +28,15 @@ import os
 import re
 import sys
 import tempfile
+from pathlib import Path
 
 import gguf
 
-# Names that llama-quantize accepts, with their numbers (llama_ftype), as far as every type is one
-# that can be written without an importance matrix, and Q2_K_S.
-FILE_TYPES = {
-    "F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16, "Q5_1": 9,
-    "Q5_0": 8, "Q4_K_M": 15, "Q4_K_S": 14, "Q4_1": 3, "Q4_0": 2, "IQ4_NL": 25, "IQ4_XS": 30,
-    "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10, "Q2_K_S": 21, "TQ2_0": 37, "TQ1_0": 36,
-    "MXFP4_MOE": 38, "COPY": 0,
-}
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+from llama_quantize import FILE_TYPES, load_library  # noqa: E402
+
 LINE = re.compile(r"\[ *\d+/ *\d+\] (\S+) +- \[[^\]]*\], type = *(\S+), size = +[\d.]+ MiB"
                   r"(?: -> +[\d.]+ MiB \((\S+)\))?\n")
-
-
-class Parameters(ctypes.Structure):
-    _fields_ = [
-        ("n_threads", ctypes.c_int32), ("file_type", ctypes.c_int),
-        ("output_tensor_type", ctypes.c_int), ("token_embedding_type", ctypes.c_int),
-        ("allow_requantize", ctypes.c_bool), ("quantize_output_tensor", ctypes.c_bool),
-        ("only_copy", ctypes.c_bool), ("pure", ctypes.c_bool),
-        ("keep_split", ctypes.c_bool), ("dry_run", ctypes.c_bool),
-        ("imatrix", ctypes.c_void_p), ("kv_overrides", ctypes.c_void_p),
-        ("tensor_overrides", ctypes.c_void_p), ("prune_layers", ctypes.c_void_p),
-        ("max_buffer_bytes", ctypes.c_size_t),
-    ]
 
 
 class ImatrixData(ctypes.Structure):
@@ -66,11 +49,7 @@ class TensorOverride(ctypes.Structure):
 
 class Library:
     def __init__(self, folder):
-        self.llama = ctypes.CDLL(f"{folder}/libllama.v0.5.0.so")
-        self.llama.llama_model_quantize_default_params.restype = Parameters
-        self.llama.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
-                                                    ctypes.POINTER(Parameters)]
-        self.llama.llama_model_quantize.restype = ctypes.c_uint32
+        self.llama = load_library(folder)
         self.text = ""
         callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
         self.log = callback(self.on_log)
