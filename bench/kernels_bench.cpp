@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/cpu.h"
 #include "base/random.h"
+#include "ops/interleave.h"
 #include "ops/matmul.h"
 #include "tests/support/random_blocks.h"
 
@@ -28,7 +29,8 @@ ThreadPool& pool() {
 
 constexpr int64_t kStreamBytes = 600'000'000;
 
-// One row of random blocks repeated, since values do not matter for time.
+// One row of random blocks repeated, since values do not matter for time; in the storage kind in
+// which a model holds them.
 Buffer make_rows(const Format& format, int64_t n_rows) {
   const size_t row_bytes = format.size_bytes(kRowLen);
   Buffer rows =
@@ -59,8 +61,16 @@ double read_seconds(const std::byte* data, int64_t n) {
 void run_matmul(benchmark::State& state, FormatId id, int64_t n_rows, int64_t n_columns,
                 bool beside_read) {
   const Format& format = format_of(id);
-  const Buffer rows = make_rows(format, n_rows);
-  const Tensor weights = make_tensor(format, n_rows, kRowLen, rows.data(), Storage::kArena);
+  Buffer rows = make_rows(format, n_rows);
+  Tensor weights = make_tensor(format, n_rows, kRowLen, rows.data(), Storage::kArena);
+  if (can_interleave(kernels::active(), format)) {
+    Buffer groups =
+        Buffer::allocate(static_cast<size_t>(interleaved_bytes(format, n_rows, kRowLen)),
+                         Buffer::Pages::kHuge)
+            .take();
+    weights = interleave_rows(kernels::active(), weights, pool(), groups.data());
+    rows = std::move(groups);
+  }
   Workspace workspace =
       Workspace::create(kernels::active(), pool(), ActivationMode::kQuantized, n_columns, kRowLen)
           .take();

@@ -17,7 +17,7 @@ from check_floors import line_of, without_comments
 
 # Place: (files of src/, how many of them name the format). The first four are the ones of a format
 # that is correct, the fifth makes it fast. A format that can be written has an encoder besides; one
-# that is compiled per ISA stands in two lists as well.
+# that is compiled per ISA stands in a list as well.
 PLACES = {
     "its struct": (r"formats/blocks(_\w+)?\.h", 1),
     "its number": (r"formats/format\.h", 1),
@@ -26,7 +26,7 @@ PLACES = {
     "its Unpack": (r"kernels/unpack(_\w+)?-inl\.h", 1),
 }
 ENCODER = {"its encoder": (r"formats/encode_\w+(-inl\.h|\.cpp)", 1)}
-ENCODER_LISTS = {"the lists of encoders": (r"formats/encoders(-inl\.h|\.cpp)", 2)}
+ENCODER_LIST = {"the list of searched formats": (r"formats/encoders-inl\.h", 1)}
 
 # Data about types, not code for one: recipes and their like may name any format. The struct is known
 # to formats/ and kernels/ alone.
@@ -44,8 +44,9 @@ def read_sources(root):
 
 
 def uses(name, sources):
-    """{path: line of the first use} of the format's struct, its FormatId, or its enumerator."""
-    struct = re.compile(rf"\bBlock{name}\b")
+    """{path: line of the first use} of the format's struct, its FormatId, its enumerator, or its
+    name in a list F(name)."""
+    struct = re.compile(rf"\bBlock{name}\b|\bF\({name}\)")
     number = re.compile(rf"\bFormatId::{name}\b|^\s*{name} = \d+,", re.MULTILINE)
     found = {}
     for path, text in sources.items():
@@ -63,7 +64,7 @@ def check_format(name, sources):
     if re.search(WRITABLE % name, sources.get("formats/codecs.h", "")):
         places.update(ENCODER)
         if any(re.fullmatch(r"formats/encode_\w+-inl\.h", path) for path in found):
-            places.update(ENCODER_LISTS)
+            places.update(ENCODER_LIST)
     errors = []
     allowed = set()
     for place, (pattern, n_expected) in places.items():

@@ -3,18 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "text/chat_format.h"
-
 namespace nibble {
 namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
-
-void append(const Tokenizer& tokenizer, const PromptPiece& piece, std::vector<int32_t>& tokens) {
-  const std::vector<int32_t> ids =
-      tokenizer.encode(piece.text, {.add_special = false, .parse_special = piece.is_markup});
-  tokens.insert(tokens.end(), ids.begin(), ids.end());
-}
 
 void append_bos(const Tokenizer& tokenizer, std::vector<int32_t>& tokens) {
   const VocabularyData& vocabulary = tokenizer.vocabulary();
@@ -29,61 +21,72 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-ChatTimeline::ChatTimeline(const Tokenizer& tokenizer, std::string_view system)
-    : tokenizer_(tokenizer) {
-  set_system(system);
-  turn_begin_ = head_size_;
+ChatTimeline::ChatTimeline(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                           std::string_view system)
+    : tokenizer_(tokenizer), template_(chat_template), system_(system) {}
+
+Status ChatTimeline::render(State& state) const {
+  std::vector<ChatMessage> messages;
+  if (!system_.empty()) messages.push_back({"system", system_});
+  messages.insert(messages.end(), state.messages.begin(), state.messages.end());
+  ASSIGN_OR_RETURN(const jinja::Text text, template_.render(messages));
+  if (!state.text.empty() && text.bytes().starts_with(state.text)) {
+    const std::vector<int32_t> more = encode_prompt(tokenizer_, text, state.text.size());
+    state.tokens.insert(state.tokens.end(), more.begin(), more.end());
+  } else {
+    state.tokens = encode_prompt(tokenizer_, text);
+  }
+  state.text = text.bytes();
+  state.prompt_size = state.tokens.size();
+  return {};
 }
 
-std::vector<int32_t> ChatTimeline::encode_head(std::string_view system) const {
-  std::vector<int32_t> head;
-  // Where <|im_start|> is the BOS, the first message brings it.
-  if (tokenizer_.vocabulary().bos != tokenizer_.find("<|im_start|>")) append_bos(tokenizer_, head);
-  if (system.empty()) return head;
-  const std::vector<ChatMessage> messages = {{"system", std::string(system)}};
-  std::vector<PromptPiece> pieces = format_chatml(messages);
-  pieces.resize(pieces.size() - format_chatml({}).size());  // without the assistant's opening
-  for (const PromptPiece& piece : pieces) append(tokenizer_, piece, head);
-  return head;
-}
-
-void ChatTimeline::begin_turn(std::string_view user_text) {
-  turn_begin_ = tokens_.size();
-  const std::vector<ChatMessage> messages = {{"user", std::string(user_text)}};
-  for (const PromptPiece& piece : format_chatml(messages)) append(tokenizer_, piece, tokens_);
+Status ChatTimeline::begin_turn(std::string_view user_text) {
+  State next = state_;
+  next.messages.push_back({"user", std::string(user_text)});
+  RETURN_IF_ERROR(render(next));
+  before_turn_ = std::exchange(state_, std::move(next));
+  return {};
 }
 
 void ChatTimeline::end_answer() {
-  // Another token may have ended it (an EOS), or none (interrupted, -n); the next turn expects the
-  // usual one.
-  const int32_t im_end = tokenizer_.find("<|im_end|>");
-  if (!tokens_.empty() && tokens_.back() != im_end && tokenizer_.is_end(tokens_.back())) {
-    tokens_.pop_back();
-  }
-  if (im_end < 0 || tokens_.empty() || tokens_.back() != im_end) {
-    append(tokenizer_, {"<|im_end|>", true}, tokens_);
-  }
-  append(tokenizer_, {"\n", false}, tokens_);
+  // The template closes the answer, whatever ended it (an EOS, an interrupt, -n).
+  auto& tokens = state_.tokens;
+  if (tokens.size() > state_.prompt_size && tokenizer_.is_end(tokens.back())) tokens.pop_back();
+  std::string answer;
+  for (size_t i = state_.prompt_size; i < tokens.size(); ++i)
+    answer += tokenizer_.decode(tokens[i]);
+  state_.text += answer;
+  state_.prompt_size = tokens.size();
+  state_.messages.push_back({"assistant", std::move(answer)});
+  before_turn_.reset();
+}
+
+void ChatTimeline::undo_turn() {
+  if (before_turn_) state_ = std::move(*before_turn_);
+  before_turn_.reset();
 }
 
 void ChatTimeline::clear() {
-  tokens_.resize(head_size_);
-  turn_begin_ = head_size_;
+  state_ = {};
+  before_turn_.reset();
 }
 
 void ChatTimeline::set_system(std::string_view system) {
-  std::vector<int32_t> head = encode_head(system);
-  const size_t old_size = std::exchange(head_size_, head.size());
-  head.insert(head.end(), tokens_.begin() + static_cast<ptrdiff_t>(old_size), tokens_.end());
-  tokens_ = std::move(head);
-  turn_begin_ = tokens_.size();
+  system_ = system;
+  // Another head: nothing of the tokens stays.
+  state_.text.clear();
+  state_.tokens.clear();
+  before_turn_.reset();
 }
 
 std::vector<int32_t> raw_prompt(const Tokenizer& tokenizer, std::string_view text,
                                 bool parse_special) {
   std::vector<int32_t> tokens;
   append_bos(tokenizer, tokens);
-  append(tokenizer, {std::string(text), parse_special}, tokens);
+  const std::vector<int32_t> ids =
+      tokenizer.encode(text, {.add_special = false, .parse_special = parse_special});
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
   return tokens;
 }
 

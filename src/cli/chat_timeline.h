@@ -1,4 +1,5 @@
-// A conversation as tokens that only grow, so that a session computes each turn once.
+// A conversation as tokens, which only grow where the model's template lets them, so that a session
+// computes each turn once.
 #pragma once
 
 #include <cstdint>
@@ -7,30 +8,30 @@
 #include <string_view>
 #include <vector>
 
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace nibble {
 
-// The layout of the tokens (ChatML, text/chat_format.h):
-//
-//   head                     [BOS] [<|im_start|>system\n...<|im_end|>\n]
-//   per turn, begin_turn()   <|im_start|>user\n...<|im_end|>\n<|im_start|>assistant\n
-//             the generator  the answer, as it was generated, with the token that ended it
-//             end_answer()   <|im_end|>\n, or what of it the generator left out
-//
-// Answers keep their generated tokens: their text, tokenized again, need not give the same ones.
+// Every turn the template writes the whole conversation anew, since some change what lies behind
+// (they leave out the thoughts of earlier answers). Where its text begins with the text so far, the
+// tokens so far stay: an answer tokenized again need not give the tokens that were generated.
 class ChatTimeline {
  public:
-  // The tokenizer must outlive this. `system` may be empty: no system message.
-  ChatTimeline(const Tokenizer& tokenizer, std::string_view system);
+  // Tokenizer and template must outlive this. `system` may be empty: no system message.
+  ChatTimeline(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+               std::string_view system);
 
   // What Session::sync() takes and generate() appends to.
-  std::vector<int32_t>& tokens() { return tokens_; }
+  std::vector<int32_t>& tokens() { return state_.tokens; }
 
-  void begin_turn(std::string_view user_text);
+  // The user's message and the opening of the answer. An error of the template (some refuse system
+  // messages) changes nothing.
+  Status begin_turn(std::string_view user_text);
+  // What generate() appended is the answer, with or without the token that ended it.
   void end_answer();
   // Forgets the turn that begin_turn() began, with whatever of its answer there is.
-  void undo_turn() { tokens_.resize(turn_begin_); }
+  void undo_turn();
 
   // Forgets all turns; the system message stays.
   void clear();
@@ -38,11 +39,19 @@ class ChatTimeline {
   void set_system(std::string_view system);
 
  private:
-  std::vector<int32_t> encode_head(std::string_view system) const;
+  struct State {
+    std::vector<ChatMessage> messages;  // without the system message
+    std::vector<int32_t> tokens;
+    std::string text;        // of `tokens`, as the template wrote it
+    size_t prompt_size = 0;  // tokens before the answer
+  };
+  Status render(State& state) const;
 
   const Tokenizer& tokenizer_;
-  std::vector<int32_t> tokens_;
-  size_t head_size_ = 0, turn_begin_ = 0;
+  const ChatTemplate& template_;
+  std::string system_;
+  State state_;
+  std::optional<State> before_turn_;
 };
 
 // A prompt that is continued as it is: BOS where the model asks for it, then the text; special

@@ -28,7 +28,7 @@ struct Totals {
   }
 };
 
-Totals totals_of(const GgufFile& file) {
+Totals totals_of(const ModelSource& file) {
   Totals totals;
   for (const GgufTensor& tensor : file.tensors()) {
     totals.n_params += tensor.n_elements();
@@ -41,12 +41,12 @@ std::vector<int64_t> shape_of(const GgufTensor& tensor) {
   return {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims};
 }
 
-std::string architecture_of(const GgufFile& file) {
+std::string architecture_of(const ModelSource& file) {
   const GgufValue* value = file.metadata().find("general.architecture");
   return value != nullptr && value->as_string() ? std::string(*value->as_string()) : "";
 }
 
-int64_t context_of(const GgufFile& file) {
+int64_t context_of(const ModelSource& file) {
   const GgufValue* value = file.metadata().find(architecture_of(file) + ".context_length");
   return value != nullptr ? value->as_int().value_or(0) : 0;
 }
@@ -60,7 +60,7 @@ std::string describe(const GgufValue& value) {
   return fmt::format("array of {} {}", value.count(), value.count() == 1 ? "value" : "values");
 }
 
-Json to_json(const GgufFile& file, const Options& options) {
+Json to_json(const ModelSource& file, const Options& options) {
   const Totals totals = totals_of(file);
   Json document;
   document["architecture"] = printable(architecture_of(file), 1000);
@@ -97,9 +97,14 @@ Json to_json(const GgufFile& file, const Options& options) {
   return document;
 }
 
-void print_text(const GgufFile& file, const Options& options) {
+std::string form_of(const ModelSource& source) {
+  const auto* file = dynamic_cast<const GgufFile*>(&source);
+  return file != nullptr ? fmt::format("GGUF v{}", file->version()) : "safetensors folder";
+}
+
+void print_text(const ModelSource& file, const Options& options) {
   const Totals totals = totals_of(file);
-  fmt::print("{}: GGUF v{}, {}, {} tensors\n", options.path, file.version(),
+  fmt::print("{}: {}, {}, {} tensors\n", options.path, form_of(file),
              human_bytes(static_cast<double>(file.file_bytes())), file.tensors().size());
   fmt::print("parameters        {:.1f} million\n", static_cast<double>(totals.n_params) / 1e6);
   fmt::print("bits per weight   {:.3f}\n", totals.bits_per_weight());
@@ -119,7 +124,8 @@ void print_text(const GgufFile& file, const Options& options) {
 }
 
 Status run_inspect(const Options& options) {
-  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.path));
+  ASSIGN_OR_RETURN(const auto source, open_model(options.path));
+  const ModelSource& file = *source;
   if (options.json) {
     fmt::print("{}\n", to_json(file, options).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
@@ -132,9 +138,9 @@ Status run_inspect(const Options& options) {
 
 void add_inspect(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb =
-      app.add_subcommand("inspect", "Show what is in a GGUF file and the memory it needs");
-  verb->add_option("FILE", options->path, "The GGUF file")->required();
+  CLI::App* verb = app.add_subcommand("inspect", "Show what is in a model and the memory it needs");
+  verb->add_option("FILE", options->path, "The model: a GGUF file, or a Hugging Face folder")
+      ->required();
   add_json_flag(*verb, options->json);
   verb->callback(
       [options, &command] { command.run = [options] { return run_inspect(*options); }; });

@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/quantize_report.h"
+#include "engine/engine.h"
 #include "quantize/pipeline.h"
 
 namespace nibble {
@@ -74,8 +75,8 @@ void read_words(Options& options) {
 }
 
 Status run_dry(const Options& options) {
-  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.input));
-  ASSIGN_OR_RETURN(const QuantizePlan plan, plan_quantize(file, options.quantize));
+  ASSIGN_OR_RETURN(const auto source, open_model(options.input));
+  ASSIGN_OR_RETURN(const QuantizePlan plan, plan_quantize(*source, options.quantize));
   for (const std::string& warning : plan.warnings) log_warning(warning);
   if (options.json) {
     fmt::print("{}\n", plan_json(plan).dump(2));
@@ -148,7 +149,7 @@ void add_split_flags(CLI::App& verb, QuantizeOptions& options) {
 void add_quantize(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("quantize", "Write a model with fewer bits per weight");
-  verb->add_option("IN", options->input, "The model to read (GGUF)")->required();
+  verb->add_option("IN", options->input, "The model to read: a GGUF file, or a Hugging Face folder")->required();
   verb->add_option("OUT", options->words[0], "The file to write");
   verb->add_option("TYPE", options->words[1], "The type, as a word instead of --to");
   verb->add_option("THREADS", options->words[2], "Threads, as a last word");

@@ -37,7 +37,7 @@ Result<std::string> prompt_text(const RunOptions& options) {
 }
 
 Status run_once(const RunOptions& options, const std::string& prompt, const Engine& engine,
-                Session& session, Sampler& sampler) {
+                const ChatTemplate& chat_template, Session& session, Sampler& sampler) {
   std::vector<int32_t> timeline;
   if (options.raw) {
     timeline = raw_prompt(engine.tokenizer(), prompt, options.special);
@@ -47,8 +47,8 @@ Status run_once(const RunOptions& options, const std::string& prompt, const Engi
                         options.model);
     }
   } else {
-    ChatTimeline chat(engine.tokenizer(), options.system);
-    chat.begin_turn(prompt);
+    ChatTimeline chat(engine.tokenizer(), chat_template, options.system);
+    RETURN_IF_ERROR(chat.begin_turn(prompt));
     timeline = std::move(chat.tokens());
   }
   ModelOutput output;
@@ -84,18 +84,29 @@ Status run_model(RunOptions options) {
   ASSIGN_OR_RETURN(const auto engine, Engine::load(options.model, options.engine));
   ASSIGN_OR_RETURN(const auto session, engine->new_session());
   if (interrupted()) return interrupted_error();
-  if (!options.raw && engine->tokenizer().find("<|im_start|>") < 0) {
-    warn(
-        "[{}] has no token <|im_start|>: it may not know the format of conversations used here "
-        "(ChatML) and answer oddly; --raw -p TEXT continues a text as it is",
-        options.model);
+  ChatTemplateSource source;
+  if (!options.raw) {
+    ASSIGN_OR_RETURN(source, load_chat_template(options.model));
+    if (source.text.empty() && engine->tokenizer().find("<|im_start|>") < 0) {
+      warn(
+          "[{}] has neither a chat template nor the token <|im_start|>: it may not know the format "
+          "of conversations used then (ChatML) and answer oddly; --raw -p TEXT continues a text as "
+          "it is",
+          options.model);
+    }
+  }
+  auto chat_template = ChatTemplate::create(std::move(source));
+  if (!chat_template.ok()) {
+    return make_error(chat_template.error().kind,
+                      "[{}] {}; --raw -p TEXT continues a text without it", options.model,
+                      chat_template.error().message);
   }
   if (options.sampler.repeat_last_n < 0) {
     options.sampler.repeat_last_n = static_cast<int32_t>(session->n_ctx());
   }
   Sampler sampler(options.sampler, engine->info().vocab_size);
-  if (once) return run_once(options, prompt, *engine, *session, sampler);
-  return run_chat(options, *engine, *session, sampler);
+  if (once) return run_once(options, prompt, *engine, *chat_template, *session, sampler);
+  return run_chat(options, *engine, *chat_template, *session, sampler);
 }
 
 // CLI::Range lets "nan" pass, which compares as not outside of anything.

@@ -28,13 +28,14 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
 
 class Chat {
  public:
-  Chat(const RunOptions& options, const Engine& engine, Session& session, Sampler& sampler)
+  Chat(const RunOptions& options, const Engine& engine, const ChatTemplate& chat_template,
+       Session& session, Sampler& sampler)
       : options_(options),
         engine_(engine),
         session_(session),
         sampler_(sampler),
         interactive_(stdin_is_terminal()),
-        timeline_(engine.tokenizer(), options.system) {}
+        timeline_(engine.tokenizer(), chat_template, options.system) {}
 
   Status run();
 
@@ -132,7 +133,12 @@ void Chat::say_context_is_full() const {
 }
 
 Result<bool> Chat::answer(const std::string& message) {
-  timeline_.begin_turn(message);
+  const Status begun = timeline_.begin_turn(message);
+  if (!begun.ok()) {
+    if (!interactive_) return begun.error();
+    say("{}\n", begun.error().message);
+    return true;
+  }
   if (static_cast<int64_t>(timeline_.tokens().size()) > session_.n_ctx()) {
     timeline_.undo_turn();
     say_context_is_full();
@@ -160,9 +166,9 @@ Result<bool> Chat::answer(const std::string& message) {
 
 }  // namespace
 
-Status run_chat(const RunOptions& options, const Engine& engine, Session& session,
-                Sampler& sampler) {
-  return Chat(options, engine, session, sampler).run();
+Status run_chat(const RunOptions& options, const Engine& engine, const ChatTemplate& chat_template,
+                Session& session, Sampler& sampler) {
+  return Chat(options, engine, chat_template, session, sampler).run();
 }
 
 }  // namespace nibble

@@ -80,8 +80,12 @@ int run_program(int argc, char** argv) {
   add_calibrate(app, command);
   add_run(app, command);
   add_tokenize(app, command);
+  add_template(app, command);
   add_bench(app, command);
   add_compare(app, command);
+  add_convert(app, command);
+  add_export(app, command);
+  add_embed(app, command);
   try {
     std::vector<std::string> arguments = spelled_out(argc, argv);
     // Of a verb that it does not know CLI11 would only say that one is required.

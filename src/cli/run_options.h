@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "engine/sampler.h"
+#include "text/chat_template.h"
 
 namespace nibble {
 
@@ -25,8 +26,8 @@ struct RunOptions {
 };
 
 // The conversation: on a terminal with line editing, else each line of standard input is a message.
-Status run_chat(const RunOptions& options, const Engine& engine, Session& session,
-                Sampler& sampler);
+Status run_chat(const RunOptions& options, const Engine& engine, const ChatTemplate& chat_template,
+                Session& session, Sampler& sampler);
 
 // "prompt: 6 tokens (5 computed), 123.4 tokens/s" and so on, one fact group per line, a newline at
 // the end of each.

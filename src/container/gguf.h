@@ -24,6 +24,8 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "container/gguf_value.h"
+#include "container/model_source.h"
 #include "formats/format.h"
 
 namespace nibble {
@@ -44,91 +46,6 @@ inline constexpr uint32_t kMinAlignment = 8;
 inline constexpr uint32_t kMaxAlignment = 65536;
 inline constexpr uint32_t kDefaultAlignment = 32;
 
-enum class GgufType : uint32_t {
-  kUint8 = 0,
-  kInt8 = 1,
-  kUint16 = 2,
-  kInt16 = 3,
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-  kFloat64 = 12
-};
-
-// One metadata value, kept as the bytes of the file so that what we do not understand is carried
-// over unchanged. Accessors give nullopt when the type does not fit; integers convert between
-// widths when the value survives.
-class GgufValue {
- public:
-  static GgufValue of_uint16(uint16_t value);
-  static GgufValue of_uint32(uint32_t value);
-  static GgufValue of_int32(int32_t value);
-  static GgufValue of_float32(float value);
-  static GgufValue of_bool(bool value);
-  static GgufValue of_string(std::string_view value);
-  static GgufValue of_strings(std::span<const std::string> values);
-  static GgufValue of_int32s(std::span<const int32_t> values);
-  static GgufValue of_float32s(std::span<const float> values);
-  // `bytes`: the value as it stands in the file (validated by the reader).
-  static GgufValue of_raw(GgufType type, GgufType element_type, uint64_t count, std::string bytes);
-
-  GgufType type() const { return type_; }
-  GgufType element_type() const { return element_type_; }  // of an array
-  uint64_t count() const { return count_; }                // elements of an array, else 1
-  // The wire bytes of the payload: a string with its length, an array without its head.
-  const std::string& bytes() const { return bytes_; }
-
-  bool operator==(const GgufValue&) const = default;
-
-  std::optional<uint64_t> as_uint() const;
-  std::optional<int64_t> as_int() const;
-  std::optional<double> as_float() const;  // any number
-  std::optional<bool> as_bool() const;
-  std::optional<std::string_view> as_string() const;
-  std::optional<std::vector<std::string>> as_strings() const;
-  std::optional<std::vector<int64_t>> as_ints() const;  // array of any integer type
-  std::optional<std::vector<float>> as_floats() const;  // array of float32 or float64
-
- private:
-  GgufType type_ = GgufType::kUint8;
-  GgufType element_type_ = GgufType::kUint8;
-  uint64_t count_ = 1;
-  std::string bytes_;
-};
-
-// Metadata in file order, keys unique.
-class GgufMetadata {
- public:
-  const GgufValue* find(std::string_view key) const;
-  // Replaces or appends.
-  void set(std::string_view key, GgufValue value);
-  void erase(std::string_view key);
-  const std::vector<std::pair<std::string, GgufValue>>& entries() const { return entries_; }
-
- private:
-  std::vector<std::pair<std::string, GgufValue>> entries_;
-  std::map<std::string, size_t, std::less<>> index_;
-};
-
-struct GgufTensor {
-  std::string name;
-  const Format* format = nullptr;
-  int n_dims = 0;
-  std::array<int64_t, 4> dims{1, 1, 1, 1};  // fastest first; dims beyond n_dims are 1
-  uint64_t offset = 0;                      // from the start of the data section of its file
-  uint64_t size_bytes = 0;
-  uint32_t shard = 0;  // which file of the model, from 0 (gguf_split.h)
-
-  int64_t n_elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
-  int64_t row_len() const { return dims[0]; }
-  int64_t n_rows() const { return dims[1] * dims[2] * dims[3]; }
-};
-
 // A validated model: whoever holds one may trust every number in it. Immutable.
 //
 // Beyond the limits above the reader asks, as llama.cpp does, that tensors lie in the order of the
@@ -139,7 +56,7 @@ struct GgufTensor {
 // A model may be divided into several files (gguf_split.h). It is opened by the first; the others
 // are found beside it by their names. Their tensors follow each other, file by file. Metadata is
 // that of the first file; of the others only what contradicts it is looked at.
-class GgufFile {
+class GgufFile final : public ModelSource {
  public:
   // Errors: kNotFound (also a shard), kUsage (not a regular file; a shard that is not the first),
   // kInvalid (malformed, truncated, contradictory, with byte offset and field; shards that do not
@@ -152,25 +69,22 @@ class GgufFile {
 
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
-  // Of all files.
-  uint64_t file_bytes() const;
+  uint64_t file_bytes() const override;
   // The first file; empty after parse().
-  const std::filesystem::path& path() const { return shards_.front().file.path(); }
-  // All files, in order.
-  std::vector<std::filesystem::path> paths() const;
-  const GgufMetadata& metadata() const { return metadata_; }
-  const std::vector<GgufTensor>& tensors() const { return tensors_; }
-  const GgufTensor* find_tensor(std::string_view name) const;
+  const std::filesystem::path& path() const override { return shards_.front().file.path(); }
+  std::vector<std::filesystem::path> paths() const override;
   // The bytes of a tensor of this model (CHECKed: never outside its file).
   std::span<const std::byte> data(const GgufTensor& tensor) const;
-  // Hints to the system about bytes [offset, offset + n) of a tensor, cut to its end: they will be
-  // read in order soon / are not needed any more. Nothing after parse().
-  void will_need(const GgufTensor& tensor, uint64_t offset = 0, uint64_t n = UINT64_MAX) const;
-  void dont_need(const GgufTensor& tensor, uint64_t offset = 0, uint64_t n = UINT64_MAX) const;
-  // kInvalid when the tensor's file, or any file, became shorter since it was opened: what was read
-  // from it may be wrong (MappedFile). To be asked after reading, before relying on it.
-  Status check_unchanged(const GgufTensor& tensor) const;
-  Status check_unchanged() const;
+
+  std::span<const std::byte> view(const GgufTensor& tensor) const override { return data(tensor); }
+  void read(const GgufTensor& tensor, int64_t first, int64_t n, std::byte* out) const override;
+  // Nothing after parse().
+  void will_need(const GgufTensor& tensor, uint64_t offset = 0,
+                 uint64_t n = UINT64_MAX) const override;
+  void dont_need(const GgufTensor& tensor, uint64_t offset = 0,
+                 uint64_t n = UINT64_MAX) const override;
+  Status check_unchanged(const GgufTensor& tensor) const override;
+  Status check_unchanged() const override;
 
  private:
   friend class GgufParser;
@@ -183,16 +97,11 @@ class GgufFile {
   Status add_shards(uint64_t count);
   Result<GgufFile> open_shard(const std::filesystem::path& path, uint64_t number,
                               uint64_t count) const;
-  // Sorts by_name_. Two tensors of one name, the earlier first, if there are any.
-  std::optional<std::pair<size_t, size_t>> index_names();
   std::span<const std::byte> piece(const GgufTensor& tensor, uint64_t offset, uint64_t n) const;
 
   std::vector<Shard> shards_;
   uint32_t version_ = 3;
   uint64_t alignment_ = kDefaultAlignment;
-  GgufMetadata metadata_;
-  std::vector<GgufTensor> tensors_;
-  std::vector<uint32_t> by_name_;  // indices of tensors_, sorted by name
 };
 
 // Writes a v3 file, streamed: declare every tensor, begin() lays the file out and writes the

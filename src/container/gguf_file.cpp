@@ -180,22 +180,6 @@ Status GgufFile::add_shards(uint64_t count) {
   return {};
 }
 
-// Sorted, not hashed: no choice of names makes it slow.
-std::optional<std::pair<size_t, size_t>> GgufFile::index_names() {
-  by_name_.resize(tensors_.size());
-  for (size_t i = 0; i < by_name_.size(); ++i) by_name_[i] = static_cast<uint32_t>(i);
-  std::sort(by_name_.begin(), by_name_.end(), [&](uint32_t a, uint32_t b) {
-    const int less = tensors_[a].name.compare(tensors_[b].name);
-    return less != 0 ? less < 0 : a < b;
-  });
-  for (size_t i = 1; i < by_name_.size(); ++i) {
-    if (tensors_[by_name_[i]].name == tensors_[by_name_[i - 1]].name) {
-      return std::pair<size_t, size_t>(by_name_[i - 1], by_name_[i]);
-    }
-  }
-  return std::nullopt;
-}
-
 uint64_t GgufFile::file_bytes() const {
   uint64_t total = 0;
   for (const Shard& shard : shards_) total += shard.bytes.size();
@@ -208,19 +192,18 @@ std::vector<fs::path> GgufFile::paths() const {
   return paths;
 }
 
-const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = std::lower_bound(
-      by_name_.begin(), by_name_.end(), name,
-      [&](uint32_t i, std::string_view wanted) { return tensors_[i].name < wanted; });
-  return found != by_name_.end() && tensors_[*found].name == name ? &tensors_[*found] : nullptr;
-}
-
 std::span<const std::byte> GgufFile::data(const GgufTensor& tensor) const {
   CHECK(tensor.shard < shards_.size());
   const Shard& shard = shards_[tensor.shard];
   const uint64_t size = shard.bytes.size() - shard.data_offset;
   CHECK(tensor.offset <= size && tensor.size_bytes <= size - tensor.offset);
   return shard.bytes.subspan(shard.data_offset + tensor.offset, tensor.size_bytes);
+}
+
+void GgufFile::read(const GgufTensor& tensor, int64_t first, int64_t n, std::byte* out) const {
+  const Format& format = *tensor.format;
+  const auto bytes = data(tensor).subspan(format.size_bytes(first), format.size_bytes(n));
+  std::copy(bytes.begin(), bytes.end(), out);
 }
 
 std::span<const std::byte> GgufFile::piece(const GgufTensor& tensor, uint64_t offset,

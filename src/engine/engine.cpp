@@ -8,6 +8,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/decoder.h"
+#include "model/encoder.h"
+#include "model/hf_export.h"
+#include "model/source.h"
 #include "model/vocabulary.h"
 
 namespace nibble {
@@ -54,9 +57,9 @@ class EngineImpl final : public Engine {
   std::vector<int32_t> free_sequences_;
 };
 
-Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufFile& file,
+Result<std::unique_ptr<Tokenizer>> make_tokenizer(const ModelSource& source,
                                                   const std::filesystem::path& path) {
-  auto vocabulary = read_vocabulary(file.metadata());
+  auto vocabulary = read_vocabulary(source.metadata());
   auto tokenizer = vocabulary.ok() ? Tokenizer::create(vocabulary.take())
                                    : Result<std::unique_ptr<Tokenizer>>(vocabulary.error());
   if (tokenizer.ok()) return tokenizer;
@@ -73,7 +76,8 @@ Status check_memory(const std::filesystem::path& path, const Model& model,
                     static_cast<double>(cache.n_sequences);
   const double buffers =
       static_cast<double>(Decoder::buffer_bytes(c, model.max_row_len(), decoder, n_threads));
-  const double weights = static_cast<double>(model.file().file_bytes());
+  const double weights = static_cast<double>(
+      (model.source().file_bytes() + static_cast<uint64_t>(model.held_bytes())));
   const double available = static_cast<double>(available_memory_bytes());
   if (weights + kv + buffers <= available) return {};
   return make_error(
@@ -88,7 +92,7 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(model_, Model::load(path, pool_));
   const ModelConfig& c = model_->config();
-  ASSIGN_OR_RETURN(tokenizer_, make_tokenizer(model_->file(), path));
+  ASSIGN_OR_RETURN(tokenizer_, make_tokenizer(model_->source(), path));
 
   KvCache::Options cache;
   cache.n_ctx = options.n_ctx > 0 ? options.n_ctx : std::min(c.n_ctx_train, kDefaultContext);
@@ -101,18 +105,23 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
   }
   Decoder::Options decoder;
   decoder.max_batch = std::min(options.n_batch, cache.n_ctx);
+  decoder.n_ctx = cache.n_ctx;
   decoder.activations = options.activations;
   RETURN_IF_ERROR(check_memory(path, *model_, cache, decoder, pool_.n_threads()));
   ASSIGN_OR_RETURN(cache_, KvCache::create(c, cache));
+  if (decoder.activations == ActivationMode::kQuantized && !options.mapped_weights) {
+    const Status moved = model_->interleave(kernels::active(), pool_);
+    if (!moved.ok() && moved.error().kind != ErrorKind::kResource) return moved;
+  }
   ASSIGN_OR_RETURN(decoder_, Decoder::create(*model_, pool_, decoder));
   for (int64_t s = options.n_sessions; s-- > 0;) free_sequences_.push_back(static_cast<int32_t>(s));
 
   info_.architecture = c.architecture;
-  const GgufValue* name = model_->file().metadata().find("general.name");
+  const GgufValue* name = model_->source().metadata().find("general.name");
   info_.name =
       std::string(name != nullptr && name->as_string() ? *name->as_string() : path.stem().string());
-  for (const GgufTensor& tensor : model_->file().tensors()) info_.n_params += tensor.n_elements();
-  info_.file_bytes = static_cast<int64_t>(model_->file().file_bytes());
+  for (const GgufTensor& tensor : model_->source().tensors()) info_.n_params += tensor.n_elements();
+  info_.file_bytes = static_cast<int64_t>(model_->source().file_bytes());
   info_.n_ctx = cache.n_ctx;
   info_.n_ctx_train = c.n_ctx_train;
   info_.vocab_size = c.vocab_size;
@@ -187,7 +196,7 @@ Status SessionImpl::sync(std::span<const int32_t> prefix, const std::atomic<bool
     }
     CHECK(engine_.cache_.reserve(sequence_, static_cast<int64_t>(end)));
     engine_.decoder_->forward(batch_, engine_.cache_, logits_.as<float>());
-    RETURN_IF_ERROR(engine_.model_->file().check_unchanged());
+    RETURN_IF_ERROR(engine_.model_->source().check_unchanged());
     tokens_.insert(tokens_.end(), prefix.begin() + static_cast<ptrdiff_t>(begin),
                    prefix.begin() + static_cast<ptrdiff_t>(end));
     n_computed_ += static_cast<int64_t>(end - begin);
@@ -207,27 +216,82 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::filesystem::path& path,
 
 const char* isa_error() { return kernels::isa_error(); }
 
-Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
-  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
-  return make_tokenizer(file, path);
+Result<std::unique_ptr<ModelSource>> open_model(const std::filesystem::path& path) {
+  return open_source(path);
 }
 
+Result<ExportSummary> export_model(const ModelSource& source, const std::filesystem::path& folder,
+                                   FormatId decoded, ThreadPool& pool,
+                                   const std::function<void(uint64_t, uint64_t)>& progress,
+                                   const std::atomic<bool>* cancelled) {
+  const ExportOptions options = {.decoded = decoded};
+  ASSIGN_OR_RETURN(ExportReport report,
+                   export_folder(source, folder, options, pool, progress, cancelled));
+  return ExportSummary{.file_bytes = report.file_bytes,
+                       .n_files = report.files.size(),
+                       .n_tensors = report.n_tensors,
+                       .n_decoded = report.n_decoded,
+                       .warnings = std::move(report.warnings)};
+}
+
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(const auto source, open_source(path));
+  return make_tokenizer(*source, path);
+}
+
+Result<ChatTemplateSource> load_chat_template(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(const auto source, open_source(path));
+  const GgufMetadata& metadata = source->metadata();
+  ChatTemplateSource found;
+  if (const GgufValue* text = metadata.find("tokenizer.chat_template")) {
+    found.text = text->as_string().value_or("");
+  }
+  const GgufValue* list = metadata.find("tokenizer.ggml.tokens");
+  const auto tokens = list != nullptr ? list->as_strings() : std::nullopt;
+  if (!tokens) return found;
+  for (const auto& [name, key] : {std::pair{"bos_token", "bos_token_id"},
+                                  {"eos_token", "eos_token_id"},
+                                  {"unk_token", "unknown_token_id"},
+                                  {"pad_token", "padding_token_id"},
+                                  {"sep_token", "seperator_token_id"},
+                                  {"cls_token", "cls_token_id"},
+                                  {"mask_token", "mask_token_id"}}) {
+    const GgufValue* id = metadata.find(std::string("tokenizer.ggml.") + key);
+    const auto index = id != nullptr ? id->as_uint() : std::nullopt;
+    if (index && *index < tokens->size())
+      found.special_tokens.emplace_back(name, (*tokens)[*index]);
+  }
+  return found;
+}
+
+namespace {
+// Beside the weights: buffers, and keys and values in F16.
+double working_bytes(const ModelConfig& config, int64_t row_len, int64_t n_ctx) {
+  if (config.is_encoder) {
+    Encoder::Options options;
+    options.max_tokens = n_ctx;
+    return static_cast<double>(Encoder::buffer_bytes(config, row_len, options, usable_cores()));
+  }
+  Decoder::Options options;
+  options.max_batch = std::min<int64_t>(options.max_batch, n_ctx);
+  const int64_t n_blocks = (n_ctx + KvCache::kBlockPositions - 1) / KvCache::kBlockPositions;
+  return static_cast<double>(KvCache::size_bytes(config, {}, KvCache::kBlockPositions)) *
+             static_cast<double>(n_blocks) +
+         static_cast<double>(Decoder::buffer_bytes(config, row_len, options, usable_cores()));
+}
+}  // namespace
+
 std::vector<MemoryNeed> memory_needs(const std::filesystem::path& path) {
-  auto file = GgufFile::open(path);
-  if (!file.ok()) return {};
-  const auto config = read_config(*file, path.string());
+  const auto source = open_source(path);
+  if (!source.ok()) return {};
+  const auto config = read_config(**source, path.string());
   if (!config.ok()) return {};
   std::vector<MemoryNeed> needs;
   const int64_t row_len = std::max({config->d_model, config->d_ff, config->q_dim()});
   for (const int64_t n_ctx : {int64_t{2048}, int64_t{8192}, config->n_ctx_train}) {
     if (n_ctx > config->n_ctx_train || (!needs.empty() && needs.back().n_ctx >= n_ctx)) continue;
-    Decoder::Options options;
-    options.max_batch = std::min<int64_t>(options.max_batch, n_ctx);
     const double bytes =
-        static_cast<double>(file->file_bytes()) +
-        static_cast<double>(KvCache::size_bytes(*config, {}, KvCache::kBlockPositions)) *
-            static_cast<double>((n_ctx + KvCache::kBlockPositions - 1) / KvCache::kBlockPositions) +
-        static_cast<double>(Decoder::buffer_bytes(*config, row_len, options, usable_cores()));
+        static_cast<double>((*source)->file_bytes()) + working_bytes(*config, row_len, n_ctx);
     if (bytes < 9e18) needs.push_back({n_ctx, static_cast<int64_t>(bytes)});
   }
   return needs;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,8 +16,10 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "container/model_source.h"
 #include "formats/format.h"
 #include "ops/matmul.h"
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace nibble {
@@ -31,6 +34,9 @@ struct EngineOptions {
   FormatId key_type = FormatId::F16;
   FormatId value_type = FormatId::F16;
   ActivationMode activations = ActivationMode::kQuantized;
+  // Leave the weights in the pages of the file: ready sooner, shared with other processes, but
+  // slower to compute with. So it is done, too, when memory is short.
+  bool mapped_weights = false;
 };
 
 inline constexpr int64_t kDefaultContext = 4096;
@@ -83,8 +89,28 @@ class Engine {
 // Empty, or the sentence that says why NIBBLE_ISA could not be obeyed.
 const char* isa_error();
 
+// A model as it lies on disk, a GGUF file or a Hugging Face folder: metadata and tensors.
+Result<std::unique_ptr<ModelSource>> open_model(const std::filesystem::path& path);
+
+// What export_model() wrote.
+struct ExportSummary {
+  uint64_t file_bytes = 0;
+  size_t n_files = 0, n_tensors = 0;
+  size_t n_decoded = 0;  // tensors that were in block formats
+  std::vector<std::string> warnings;
+};
+// Writes a model as a Hugging Face folder (model/hf_export.h); tensors in block formats become
+// `decoded`, F32 or BF16.
+Result<ExportSummary> export_model(
+    const ModelSource& source, const std::filesystem::path& folder, FormatId decoded,
+    ThreadPool& pool, const std::function<void(uint64_t done, uint64_t total)>& progress,
+    const std::atomic<bool>* cancelled);
+
 // Tokenizer of a model or vocabulary-only file, without loading weights.
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& path);
+
+// The chat template of a model, without loading weights. A model without one is no error.
+Result<ChatTemplateSource> load_chat_template(const std::filesystem::path& path);
 
 // What a model needs in memory: weights, keys and values (F16), buffers.
 struct MemoryNeed {

@@ -26,7 +26,12 @@ Result<Runner> make_runner(const std::filesystem::path& path, ThreadPool& pool, 
   ASSIGN_OR_RETURN(runner.model, Model::load(path, pool));
   Decoder::Options options;
   options.max_batch = std::min(window, runner.model->config().n_ctx_train);
+  options.n_ctx = options.max_batch;
   options.activations = activations;
+  if (activations == ActivationMode::kQuantized) {
+    const Status moved = runner.model->interleave(kernels::active(), pool);
+    if (!moved.ok() && moved.error().kind != ErrorKind::kResource) return moved.error();
+  }
   ASSIGN_OR_RETURN(runner.decoder, Decoder::create(*runner.model, pool, options));
   KvCache::Options cache;
   cache.n_ctx = options.max_batch;
@@ -65,7 +70,7 @@ double decode_ms(Runner& runner, int64_t n, float* logits) {
       .count();
 }
 
-double bits_per_weight(const GgufFile& file) {
+double bits_per_weight(const ModelSource& file) {
   int64_t n_params = 0, bytes = 0;
   for (const GgufTensor& tensor : file.tensors()) {
     n_params += tensor.n_elements();
@@ -102,8 +107,8 @@ class Comparer {
 
 // What was measured was measured on whole files.
 Status Comparer::check_files() const {
-  RETURN_IF_ERROR(base_.model->file().check_unchanged());
-  for (const Runner& runner : runners_) RETURN_IF_ERROR(runner.model->file().check_unchanged());
+  RETURN_IF_ERROR(base_.model->source().check_unchanged());
+  for (const Runner& runner : runners_) RETURN_IF_ERROR(runner.model->source().check_unchanged());
   return {};
 }
 
@@ -111,14 +116,14 @@ Status Comparer::load(const std::filesystem::path& base,
                       const std::vector<std::filesystem::path>& models) {
   ASSIGN_OR_RETURN(
       base_, make_runner(base, pool_, options_.window, ActivationMode::kFloat, FormatId::F32));
-  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(base_.model->file().metadata()));
+  ASSIGN_OR_RETURN(VocabularyData vocabulary, read_vocabulary(base_.model->source().metadata()));
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::create(std::move(vocabulary)));
   comparison_.base_path = base;
-  comparison_.base_file_bytes = static_cast<int64_t>(base_.model->file().file_bytes());
+  comparison_.base_file_bytes = static_cast<int64_t>(base_.model->source().file_bytes());
   for (const auto& path : models) {
     ASSIGN_OR_RETURN(Runner runner, make_runner(path, pool_, options_.window,
                                                 ActivationMode::kQuantized, FormatId::F16));
-    ASSIGN_OR_RETURN(const VocabularyData other, read_vocabulary(runner.model->file().metadata()));
+    ASSIGN_OR_RETURN(const VocabularyData other, read_vocabulary(runner.model->source().metadata()));
     if (runner.model->config().vocab_size != vocab_size() ||
         other.tokens != tokenizer_->vocabulary().tokens) {
       return make_error(ErrorKind::kFailure,
@@ -128,8 +133,8 @@ Status Comparer::load(const std::filesystem::path& base,
     }
     ComparedModel compared;
     compared.path = path;
-    compared.file_bytes = static_cast<int64_t>(runner.model->file().file_bytes());
-    compared.bits_per_weight = bits_per_weight(runner.model->file());
+    compared.file_bytes = static_cast<int64_t>(runner.model->source().file_bytes());
+    compared.bits_per_weight = bits_per_weight(runner.model->source());
     comparison_.models.push_back(std::move(compared));
     runners_.push_back(std::move(runner));
   }

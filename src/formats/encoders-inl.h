@@ -15,6 +15,14 @@
 
 #include "formats/encode_tables-inl.h"
 
+// The formats that are encoded by a search over lanes: F(name) for each.
+// clang-format off
+#define NIBBLE_FOR_SEARCHED_FORMATS(F)    \
+  F(Q4_0) F(Q4_1) F(Q5_0) F(Q5_1) F(Q8_0) \
+  F(Q2_K) F(Q3_K) F(Q4_K) F(Q5_K) F(Q6_K) \
+  F(IQ4_NL) F(IQ4_XS) F(MXFP4)
+// clang-format on
+
 // As Format::encode.
 template <typename Block>
 void encode_row(const float* x, const float* importance, void* blocks, int64_t n) {
@@ -23,17 +31,7 @@ void encode_row(const float* x, const float* importance, void* blocks, int64_t n
 
 // By wire id; formats without a search over lanes are left as they are.
 inline void set_encoders(EncodeFn* table) {
-  table[static_cast<uint32_t>(FormatId::Q4_0)] = encode_row<BlockQ4_0>;
-  table[static_cast<uint32_t>(FormatId::Q4_1)] = encode_row<BlockQ4_1>;
-  table[static_cast<uint32_t>(FormatId::Q5_0)] = encode_row<BlockQ5_0>;
-  table[static_cast<uint32_t>(FormatId::Q5_1)] = encode_row<BlockQ5_1>;
-  table[static_cast<uint32_t>(FormatId::Q8_0)] = encode_row<BlockQ8_0>;
-  table[static_cast<uint32_t>(FormatId::Q2_K)] = encode_row<BlockQ2_K>;
-  table[static_cast<uint32_t>(FormatId::Q3_K)] = encode_row<BlockQ3_K>;
-  table[static_cast<uint32_t>(FormatId::Q4_K)] = encode_row<BlockQ4_K>;
-  table[static_cast<uint32_t>(FormatId::Q5_K)] = encode_row<BlockQ5_K>;
-  table[static_cast<uint32_t>(FormatId::Q6_K)] = encode_row<BlockQ6_K>;
-  table[static_cast<uint32_t>(FormatId::IQ4_NL)] = encode_row<BlockIQ4_NL>;
-  table[static_cast<uint32_t>(FormatId::IQ4_XS)] = encode_row<BlockIQ4_XS>;
-  table[static_cast<uint32_t>(FormatId::MXFP4)] = encode_row<BlockMXFP4>;
+#define NIBBLE_SET(name) table[static_cast<uint32_t>(FormatId::name)] = encode_row<Block##name>;
+  NIBBLE_FOR_SEARCHED_FORMATS(NIBBLE_SET)
+#undef NIBBLE_SET
 }

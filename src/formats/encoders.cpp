@@ -17,45 +17,12 @@ namespace {
 
 namespace codecs {
 
-void encode_blocks(const float* x, const float* importance, BlockQ4_0* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ4_1* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ5_0* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ5_1* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ8_0* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ2_K* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ3_K* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ4_K* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ5_K* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockQ6_K* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockIQ4_NL* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockIQ4_XS* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
-void encode_blocks(const float* x, const float* importance, BlockMXFP4* blocks, int64_t n) {
-  four_lanes::encode_blocks(x, importance, blocks, n);
-}
+#define NIBBLE_DEFINE(name)                                                                     \
+  void encode_blocks(const float* x, const float* importance, Block##name* blocks, int64_t n) { \
+    four_lanes::encode_blocks(x, importance, blocks, n);                                        \
+  }
+NIBBLE_FOR_SEARCHED_FORMATS(NIBBLE_DEFINE)
+#undef NIBBLE_DEFINE
 
 }  // namespace codecs
 }  // namespace nibble

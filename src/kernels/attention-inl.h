@@ -28,16 +28,23 @@ inline void segment_scores(const AttentionArgs& args) {  // scores[q * 128 + pos
   }
 }
 
-// Scores of one query -> probabilities relative to their maximum, in place; zeros behind n up to
-// the next multiple of 8. Returns the maximum, *total the sum.
-inline float segment_softmax(float* scores, int64_t n, float scale, float* total) {
+// Scores of one query -> probabilities relative to their maximum, in place; zeros before `first`
+// and behind n up to the next multiple of 8. Returns the maximum, *total the sum.
+inline float segment_softmax(float* scores, int64_t first, int64_t n, float scale, float cap,
+                             float* total) {
   const float lowest = -3.0e38f;
   int64_t padded = n;
   for (; padded % 8 != 0; ++padded) scores[padded] = lowest;
   VecF32 largest = f32_set1(lowest);
   for (int64_t i = 0; i < padded; i += 8) {
-    const VecF32 s = mul(f32_load(scores + i), f32_set1(scale));
+    VecF32 s = mul(f32_load(scores + i), f32_set1(scale));
+    if (cap > 0.0f) s = mul(tanh_lanes(div(s, f32_set1(cap))), f32_set1(cap));
     f32_store(scores + i, s);
+    if (i < first || (cap > 0.0f && i + 8 > n)) {  // hidden positions take no part in the maximum
+      for (int64_t k = i; k < first && k < i + 8; ++k) scores[k] = lowest;
+      for (int64_t k = n; k < i + 8; ++k) scores[k] = lowest;
+      s = f32_load(scores + i);
+    }
     largest = max(largest, s);
   }
   // The padding took part with lowest * scale: harmless for scale > 0, as every real score is
@@ -46,6 +53,7 @@ inline float segment_softmax(float* scores, int64_t n, float scale, float* total
   for (int64_t i = 0; i < padded; i += 8) {
     f32_store(scores + i, exp_lanes(sub(f32_load(scores + i), f32_set1(maximum))));
   }
+  for (int64_t i = 0; i < first; ++i) scores[i] = 0.0f;
   for (int64_t i = n; i < padded; ++i) scores[i] = 0.0f;
   VecF32 sums = f32_zero();
   for (int64_t i = 0; i < padded; i += 8) sums = add(sums, f32_load(scores + i));
@@ -57,10 +65,10 @@ inline float segment_softmax(float* scores, int64_t n, float scale, float* total
 // merge.
 template <int kVectors>
 inline void segment_values(const float* probabilities, const float* values, int64_t head_dim,
-                           int64_t n, float keep, float take, float* state) {
+                           int64_t first, int64_t n, float keep, float take, float* state) {
   VecF32 acc[kVectors];
   for (int v = 0; v < kVectors; ++v) acc[v] = f32_zero();
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = first; i < n; ++i) {
     const VecF32 p = f32_set1(probabilities[i]);
     for (int v = 0; v < kVectors; ++v)
       acc[v] = fma(p, f32_load(values + i * head_dim + 8 * v), acc[v]);
@@ -75,21 +83,24 @@ void attention_segment(const AttentionArgs& args) {
   segment_scores(args);
   for (int64_t q = 0; q < args.n_queries; ++q) {
     const int64_t n = args.n_visible[q];
-    if (n == 0) continue;
+    const int64_t first = args.first_visible != nullptr ? args.first_visible[q] : 0;
+    if (n <= first) continue;
     float* scores = args.scores + q * kSegmentPositions;
     float* state = args.state + q * (args.head_dim + 2);
     float total;
-    const float maximum = segment_softmax(scores, n, args.scale, &total);
+    const float maximum = segment_softmax(scores, first, n, args.scale, args.softcap, &total);
     const float merged = maximum > state[0] ? maximum : state[0];
     const float keep = exp_scalar(state[0] - merged), take = exp_scalar(maximum - merged);
     state[1] = scalar_fma(total, take, state[1] * keep);
     state[0] = merged;
     int64_t d = 0;
     for (; d + 64 <= args.head_dim; d += 64) {
-      segment_values<8>(scores, args.values + d, args.head_dim, n, keep, take, state + 2 + d);
+      segment_values<8>(scores, args.values + d, args.head_dim, first, n, keep, take,
+                        state + 2 + d);
     }
     for (; d < args.head_dim; d += 8) {
-      segment_values<1>(scores, args.values + d, args.head_dim, n, keep, take, state + 2 + d);
+      segment_values<1>(scores, args.values + d, args.head_dim, first, n, keep, take,
+                        state + 2 + d);
     }
   }
 }

@@ -73,12 +73,15 @@ struct AttentionArgs {
   const float* queries = nullptr;  // [n_queries, head_dim], query_stride floats apart
   int64_t query_stride = 0;
   int64_t n_queries = 0;
-  const int32_t* n_visible =
-      nullptr;           // [n_queries] positions of this segment that query i may see, 0..128
-  int64_t head_dim = 0;  // a multiple of 8
+  // Query i sees the positions [first_visible[i], n_visible[i]) of this segment, 0..128; none when
+  // that is empty. first_visible null: from 0.
+  const int32_t* n_visible = nullptr;
+  const int32_t* first_visible = nullptr;
+  int64_t head_dim = 0;           // a multiple of 8
   const float* keys = nullptr;    // [128, head_dim]
   const float* values = nullptr;  // [128, head_dim]
   float scale = 1.0f;
+  float softcap = 0.0f;  // scores become softcap * tanh(score * scale / softcap); 0: no cap
   float* state =
       nullptr;  // [n_queries, head_dim + 2]: running maximum, running sum, weighted values
   float* scores = nullptr;  // scratch [128 * (n_queries rounded up to 4)]
@@ -90,6 +93,12 @@ struct KernelTable {
   // By wire id: quantized (or float) activations as Format::activation says. Null for a format
   // without a fast kernel: ops/matmul then takes matmul_decoded.
   MatmulFn matmul[64];
+  // The same over rows interleaved by eight, args.weights at the first row of a group; and one
+  // group out of n_valid (1 to 8) rows, row_bytes apart: 8 row_bytes to `out`, missing rows repeat
+  // the last. Same results, bit for bit. Null for formats that are not kept so.
+  MatmulFn matmul_interleaved[64];
+  void (*interleave[64])(const std::byte* rows, int64_t row_bytes, int64_t n_valid, int64_t row_len,
+                         std::byte* out);
   // Any format, float activations: decodes rows into scratch, then the float dot. The
   // float-activation mode, and the way a format runs before it has a fast kernel.
   void (*matmul_decoded)(const MatmulArgs& args, DecodeFn decode);
@@ -99,9 +108,20 @@ struct KernelTable {
 
   // out = x / sqrt(mean(x^2) + epsilon) * gain; n a multiple of 8. out may be x.
   void (*rms_norm)(const float* x, const float* gain, float epsilon, int64_t n, float* out);
-  // out = gate * sigmoid(gate) * up. out may be gate.
+  // out = (x - mean) / sqrt(variance + epsilon) * gain + bias; bias null: none. out may be x.
+  void (*layer_norm)(const float* x, const float* gain, const float* bias, float epsilon, int64_t n,
+                     float* out);
+  // out = f(gate) * up, f(gate) alone when up is null. out may be gate. silu: x * sigmoid(x);
+  // gelu_tanh: the approximation by tanh (Hendrycks and Gimpel 2016); gelu_erf: by the error
+  // function, to 2e-7 of the larger of 1 and x.
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);
-  void (*add)(float* x, const float* y, int64_t n);  // x += y
+  void (*gelu_tanh_mul)(const float* gate, const float* up, int64_t n, float* out);
+  void (*gelu_erf_mul)(const float* gate, const float* up, int64_t n, float* out);
+  void (*add)(float* x, const float* y, int64_t n);                       // x += y
+  void (*add_scaled)(float* x, const float* y, float factor, int64_t n);  // x += factor * y
+  void (*scale)(float* x, float factor, int64_t n);                       // x *= factor
+  void (*softcap)(float* x, float cap, int64_t n);                        // x = cap * tanh(x / cap)
+  void (*softmax)(float* x, int64_t n);                                   // in place; n > 0
   void (*to_f16)(const float* x, uint16_t* out, int64_t n);
   void (*from_f16)(const uint16_t* x, float* out, int64_t n);
 

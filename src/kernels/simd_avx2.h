@@ -257,6 +257,7 @@ inline VecI8 i8_broadcast4(const void* p) {
   return (VecI8)(_mm256_set1_epi32(word));
 }
 inline VecI32 as_i32(VecI8 a) { return (VecI32)(bits(a)); }
+inline VecI8 as_bytes(VecI32 a) { return (VecI8)(bits(a)); }
 inline VecI16 i16_broadcast2(const void* p) { return (VecI16)i8_broadcast4(p); }
 inline VecI8 low_nibbles(VecI8 a) {
   return (VecI8)(_mm256_and_si256(bits(a), _mm256_set1_epi8(15)));

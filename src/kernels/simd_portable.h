@@ -363,6 +363,7 @@ inline VecI8 i8_broadcast4(const void* p) {  // four bytes, eight times
   return r;
 }
 inline VecI32 as_i32(VecI8 a) { return i32_load(&a); }
+inline VecI8 as_bytes(VecI32 a) { return i8_load(&a); }
 inline VecI16 i16_broadcast2(const void* p) {  // two int16, eight times
   VecI16 r;
   NIBBLE_LANES(8) __builtin_memcpy(r.v + 2 * i, p, 4);

@@ -9,15 +9,28 @@
 
 #include "kernels/tile-inl.h"
 
+#include "kernels/interleave-inl.h"
+
+#include "kernels/group-inl.h"
+
 #include "kernels/float_matmul-inl.h"
 
 #include "kernels/vector-inl.h"
 
 #include "kernels/attention-inl.h"
 
+template <typename Block>
+void set_interleaved(KernelTable& table) {
+  if constexpr (IsInterleaved<Block>) {
+    table.interleave[static_cast<uint32_t>(Block::kId)] = interleave<Block>;
+    table.matmul_interleaved[static_cast<uint32_t>(Block::kId)] = matmul_interleaved<Block>;
+  }
+}
+
 template <typename... Blocks>
 void set_matmul(KernelTable& table, BlockList<Blocks...>) {
   ((table.matmul[static_cast<uint32_t>(Blocks::kId)] = matmul_quantized<Blocks>), ...);
+  (set_interleaved<Blocks>(table), ...);
 }
 
 KernelTable make_table(const char* name) {
@@ -33,8 +46,15 @@ KernelTable make_table(const char* name) {
   table.matmul_decoded = matmul_decoded;
   table.quantize_column = quantize_column;
   table.rms_norm = rms_norm;
-  table.silu_mul = silu_mul;
+  table.layer_norm = layer_norm;
+  table.silu_mul = activate_mul<Silu>;
+  table.gelu_tanh_mul = activate_mul<GeluTanh>;
+  table.gelu_erf_mul = activate_mul<GeluErf>;
   table.add = add_to;
+  table.add_scaled = add_scaled;
+  table.scale = scale_by;
+  table.softcap = softcap;
+  table.softmax = softmax;
   table.to_f16 = to_f16;
   table.from_f16 = from_f16;
   table.attention_segment = attention_segment;

@@ -159,8 +159,9 @@ inline void tile_dot(const std::byte* tile, int64_t n_slices, const ColumnView<B
   for (int c = 0; c < kColumns; ++c) out[c] = acc[c];
 }
 
-template <typename Block>
-void matmul_tiled(const MatmulArgs& args) {
+// build(first, n_valid, tile) makes the tile of the eight rows from `first` on.
+template <typename Block, typename Build>
+void matmul_tiled(const MatmulArgs& args, Build&& build) {
   constexpr int kGroups = 2;  // row groups that share a pass over the columns
   constexpr int kColumns = 4;
   const int64_t n_slices = args.row_len / Slice<Block>::kLen;
@@ -170,9 +171,7 @@ void matmul_tiled(const MatmulArgs& args) {
     const int n_groups = rows_left > 8 ? kGroups : 1;
     for (int g = 0; g < n_groups; ++g) {
       const int64_t n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
-      const RowGroup<Block> rows(args.weights + (first + 8 * g) * args.row_bytes, args.row_bytes,
-                                 n_valid);
-      build_tile(rows, n_slices, args.scratch + g * tile_bytes);
+      build(first + 8 * g, n_valid, args.scratch + g * tile_bytes);
     }
     for (int64_t c = 0; c < args.n_columns; c += kColumns) {
       const int64_t columns_left = args.n_columns - c;
@@ -198,6 +197,9 @@ void matmul_quantized(const MatmulArgs& args) {
   if (args.n_columns <= kFewColumns) {  // with more, unpacking into a tile pays
     matmul_rows<Block>(args);
   } else {
-    matmul_tiled<Block>(args);
+    matmul_tiled<Block>(args, [&](int64_t first, int64_t n_valid, std::byte* tile) {
+      const RowGroup<Block> rows(args.weights + first * args.row_bytes, args.row_bytes, n_valid);
+      build_tile(rows, args.row_len / Slice<Block>::kLen, tile);
+    });
   }
 }

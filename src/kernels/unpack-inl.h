@@ -58,6 +58,69 @@ template <int kCount, typename F>
   }
 }
 
+// The lanes of a vector, made when the code is compiled.
+struct Bytes {
+  alignas(32) int8_t v[32];
+};
+template <typename F>
+constexpr Bytes make_bytes(F f) {
+  Bytes r{};
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<int8_t>(f(i));
+  return r;
+}
+
+// Interleaved<Block>: how the format is kept in eight rows at once (interleave-inl.h), for those
+// that gain by it. Codes go into planes, the rest of the block into `words` and `halves`:
+//
+//   kNibbles, kPairs, kBits
+//                which planes, from the lowest bits of the codes up; none: bytes
+//   kWords, kHalves, kBytes
+//                how many of each; half 0 is d, half 1 may be m
+//   word(b, k), half(b, k), byte(b)
+//                what stands there of one row
+//   raw(b, i)    32 codes as the planes keep them, where Unpack::codes has others
+//   value(raw)   then makes the latter of the former
+//   scales(words)
+//                the integer scales: struct RowScales
+//   scale_vector(k), scale_byte(k)
+//                where in it sub-block k stands
+
+// Integer scales and minima of eight rows, four sub-blocks a vector, lane = row.
+template <int kScales, int kMinima>
+struct RowScales {
+  VecI8 scale[kScales];
+  VecI8 minimum[kMinima == 0 ? 1 : kMinima];
+};
+
+template <typename Block>
+struct Interleaved;
+template <typename Block>
+concept IsInterleaved = requires {
+  Interleaved<Block>::kHalves;
+};
+
+struct Planes {
+  static constexpr bool kNibbles = false, kPairs = false, kBits = false;
+  static constexpr int kWords = 0, kHalves = 1, kBytes = 0;
+  static constexpr int scale_vector(int k) { return k / 4; }  // where scale and minimum k are
+  static constexpr int scale_byte(int k) { return k % 4; }
+  static VecI8 value(VecI8 raw) { return raw; }
+};
+
+template <typename Block>
+struct PlainScale : Planes {
+  static uint16_t half(const Block& b, int) { return b.d; }
+};
+template <typename Block>
+struct ScaleAndMinimum : Planes {
+  static constexpr int kHalves = 2;
+  static uint16_t half(const Block& b, int k) { return k == 0 ? b.d : b.m; }
+};
+template <typename Block>
+struct FiveBits : Block {
+  static constexpr bool kNibbles = true, kBits = true;
+};
+
 // 4-bit codes in qs and nothing else. value(nibbles) turns nibbles into codes.
 template <typename Block>
 struct NibblePairs {
@@ -185,6 +248,39 @@ struct Unpack<BlockQ2_0> {
   static constexpr bool kPairs = false;
   static VecI8 codes(const BlockQ2_0& b, int i) { return expand_bit_pairs(b.qs + 8 * i); }
   static uint16_t d(const BlockQ2_0& b) { return b.d; }
+};
+
+template <>
+struct Interleaved<BlockQ4_0> : PlainScale<BlockQ4_0> {
+  static constexpr bool kNibbles = true;
+};
+template <>
+struct Interleaved<BlockQ4_1> : ScaleAndMinimum<BlockQ4_1> {
+  static constexpr bool kNibbles = true;
+};
+template <>
+struct Interleaved<BlockQ5_0> : FiveBits<PlainScale<BlockQ5_0>> {};
+template <>
+struct Interleaved<BlockQ5_1> : FiveBits<ScaleAndMinimum<BlockQ5_1>> {};
+template <>
+struct Interleaved<BlockQ8_0> : PlainScale<BlockQ8_0> {};
+// Codes of the IQ4 table.
+template <typename Rest>
+struct TableCodes : Rest {
+  static constexpr bool kNibbles = true;
+  static VecI8 value(VecI8 raw) { return lookup16(kIQ4Values, raw); }
+};
+template <>
+struct Interleaved<BlockIQ4_NL> : TableCodes<PlainScale<BlockIQ4_NL>> {
+  static VecI8 raw(const BlockIQ4_NL& b, int) { return expand_nibbles(b.qs); }
+};
+template <>
+struct Interleaved<BlockMXFP4> : Planes {
+  static constexpr bool kNibbles = true;
+  static constexpr int kHalves = 0, kBytes = 1;
+  static VecI8 raw(const BlockMXFP4& b, int) { return expand_nibbles(b.qs); }
+  static VecI8 value(VecI8 raw) { return Unpack<BlockMXFP4>::value(raw); }
+  static uint8_t byte(const BlockMXFP4& b) { return b.e; }
 };
 
 using SmallBlocks = BlockList<BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0, BlockIQ4_NL,

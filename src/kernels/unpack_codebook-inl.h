@@ -14,18 +14,9 @@
 // Indices of more than eight bits are made in registers, 16 at a time, and go through memory: from
 // there each is one load, where taking a register apart is two operations.
 
-struct Bytes {
-  alignas(32) int8_t v[32];
-};
 struct Words {
   alignas(32) int16_t v[16];
 };
-template <typename F>
-constexpr Bytes make_bytes(F f) {
-  Bytes r{};
-  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<int8_t>(f(i));
-  return r;
-}
 template <typename F>
 constexpr Words make_words(F f) {
   Words r{};

@@ -277,5 +277,92 @@ struct Unpack<BlockTQ2_0> {
   static uint16_t d(const BlockTQ2_0& b) { return b.d; }
 };
 
+template <typename Block>
+struct PackedSixBits : Planes {  // of Q4_K and Q5_K; layout drawn at BlockQ4_K
+  static constexpr bool kNibbles = true;
+  static constexpr int kWords = 3, kHalves = 2;
+  static const uint8_t* word(const Block& b, int k) { return b.scales + 4 * k; }
+  static uint16_t half(const Block& b, int k) { return k == 0 ? b.d : b.dmin; }
+  static RowScales<2, 2> scales(const std::byte* words) {
+    const VecI8 w[3] = {i8_load(words), i8_load(words + 32), i8_load(words + 64)};
+    return {{bits_at<0, 63>(w[0]), either(bits_at<0, 15>(w[2]), bits_at<2, 48>(w[0]))},
+            {bits_at<0, 63>(w[1]), either(bits_at<4, 15>(w[2]), bits_at<2, 48>(w[1]))}};
+  }
+};
+template <>
+struct Interleaved<BlockQ4_K> : PackedSixBits<BlockQ4_K> {};
+template <>
+struct Interleaved<BlockQ5_K> : PackedSixBits<BlockQ5_K> {
+  static constexpr bool kBits = true;
+};
+
+template <>
+struct Interleaved<BlockQ6_K> : PlainScale<BlockQ6_K> {
+  static constexpr bool kNibbles = true, kPairs = true;
+  static constexpr int kWords = 4;
+  static const int8_t* word(const BlockQ6_K& b, int k) { return b.scales + 4 * k; }
+  static RowScales<4, 0> scales(const std::byte* words) {
+    return {{i8_load(words), i8_load(words + 32), i8_load(words + 64), i8_load(words + 96)}, {}};
+  }
+};
+
+template <>
+struct Interleaved<BlockQ2_K> : Planes {
+  static constexpr bool kPairs = true;
+  static constexpr int kWords = 4, kHalves = 2;
+  static const uint8_t* word(const BlockQ2_K& b, int k) { return b.scales + 4 * k; }
+  static uint16_t half(const BlockQ2_K& b, int k) { return k == 0 ? b.d : b.dmin; }
+  static RowScales<4, 4> scales(const std::byte* words) {
+    const VecI8 w[4] = {i8_load(words), i8_load(words + 32), i8_load(words + 64),
+                        i8_load(words + 96)};
+    return {{low_nibbles(w[0]), low_nibbles(w[1]), low_nibbles(w[2]), low_nibbles(w[3])},
+            {high_nibbles(w[0]), high_nibbles(w[1]), high_nibbles(w[2]), high_nibbles(w[3])}};
+  }
+};
+
+template <>
+struct Interleaved<BlockQ3_K> : PlainScale<BlockQ3_K> {
+  static constexpr bool kPairs = true, kBits = true;
+  static constexpr int kWords = 3;
+  static const uint8_t* word(const BlockQ3_K& b, int k) { return b.scales + 4 * k; }
+  static RowScales<4, 0> scales(const std::byte* words) {  // layout drawn at BlockQ3_K
+    const VecI8 w[3] = {i8_load(words), i8_load(words + 32), i8_load(words + 64)};
+    const VecI8 minus_32 = i8_set1(-32);
+    return {{add(either(low_nibbles(w[0]), bits_left<4, 48>(w[2])), minus_32),
+             add(either(low_nibbles(w[1]), bits_left<2, 48>(w[2])), minus_32),
+             add(either(high_nibbles(w[0]), bits_at<0, 48>(w[2])), minus_32),
+             add(either(high_nibbles(w[1]), bits_at<2, 48>(w[2])), minus_32)},
+            {}};
+  }
+};
+
+// The low four bits of scale j are nibble j of the word, the high two are pair j of half 1: even
+// and odd sub-blocks stand in vectors of their own.
+template <>
+struct Interleaved<BlockIQ4_XS> : TableCodes<Planes> {
+  static constexpr int kWords = 1, kHalves = 2;
+  static constexpr int scale_vector(int k) { return k % 2; }
+  static constexpr int scale_byte(int k) { return k / 2; }
+  static constexpr Bytes kOrder = make_bytes([](int i) { return 2 * (i / 4) + i % 4 / 2; });
+  static VecI8 raw(const BlockIQ4_XS& b, int i) { return expand_nibbles(b.qs + 16 * i); }
+  static const uint8_t* word(const BlockIQ4_XS& b, int) { return b.scales_l; }
+  static uint16_t half(const BlockIQ4_XS& b, int k) { return k == 0 ? b.d : b.scales_h; }
+  static RowScales<2, 0> scales(const std::byte* words) {
+    const VecI8 low = i8_load(words);
+    const VecI16 twice = as_i16(shuffle(i8_load_twice(words + 32 + 16), i8_load(kOrder.v)));
+    const VecI8 nibbles =
+        as_i8(either(both(twice, i16_set1(15)), both(shift_right<4>(twice), i16_set1(0x0f00))));
+    const VecI8 minus_32 = i8_set1(-32);
+    return {{add(either(low_nibbles(low), bits_left<4, 48>(nibbles)), minus_32),
+             add(either(high_nibbles(low), bits_left<2, 48>(nibbles)), minus_32)},
+            {}};
+  }
+};
+
+template <>
+struct Interleaved<BlockTQ2_0> : PlainScale<BlockTQ2_0> {
+  static constexpr bool kPairs = true;
+};
+
 using SuperBlocks = BlockList<BlockQ2_K, BlockQ3_K, BlockQ4_K, BlockQ5_K, BlockQ6_K, BlockIQ4_XS,
                               BlockTQ1_0, BlockTQ2_0>;

@@ -42,13 +42,114 @@ void rms_norm(const float* x, const float* gain, float epsilon, int64_t n, float
   }
 }
 
-void silu_mul(const float* gate, const float* up, int64_t n, float* out) {
-  const VecF32 one = f32_set1(1.0f);
+// The mean stands in for what is behind the end, so that it adds nothing to the variance.
+inline VecF32 load_part_or(const float* p, int64_t n, float filler) {
+  if (n >= 8) return f32_load(p);
+  float padded[8];
+  for (int i = 0; i < 8; ++i) padded[i] = i < n ? p[i] : filler;
+  return f32_load(padded);
+}
+
+void layer_norm(const float* x, const float* gain, const float* bias, float epsilon, int64_t n,
+                float* out) {
+  VecF32 sums = f32_zero(), squares = f32_zero();
+  for (int64_t i = 0; i < n; i += 8) sums = add(sums, load_part(x + i, n - i));
+  const float mean = sum_lanes(sums) / static_cast<float>(n);
   for (int64_t i = 0; i < n; i += 8) {
-    const VecF32 g = load_part(gate + i, n - i);
-    const VecF32 sigmoid = div(one, add(one, exp_lanes(sub(f32_zero(), g))));
-    store_part(out + i, mul(mul(g, sigmoid), load_part(up + i, n - i)), n - i);
+    const VecF32 v = sub(load_part_or(x + i, n - i, mean), f32_set1(mean));
+    squares = fma(v, v, squares);
   }
+  const float variance = sum_lanes(squares) / static_cast<float>(n);
+  const VecF32 scale = f32_set1(1.0f / __builtin_sqrtf(variance + epsilon));
+  for (int64_t i = 0; i < n; i += 8) {
+    VecF32 v = mul(sub(load_part(x + i, n - i), f32_set1(mean)), scale);
+    v = mul(v, load_part(gain + i, n - i));
+    if (bias != nullptr) v = add(v, load_part(bias + i, n - i));
+    store_part(out + i, v, n - i);
+  }
+}
+
+inline VecF32 sigmoid_lanes(VecF32 x) {
+  const VecF32 one = f32_set1(1.0f);
+  return div(one, add(one, exp_lanes(sub(f32_zero(), x))));
+}
+
+// tanh(x) = 2 sigmoid(2 x) - 1: absolute error about 1e-7, which is what caps need.
+inline VecF32 tanh_lanes(VecF32 x) {
+  const VecF32 s = sigmoid_lanes(add(x, x));
+  return sub(add(s, s), f32_set1(1.0f));
+}
+
+struct Silu {
+  static VecF32 apply(VecF32 x) { return mul(x, sigmoid_lanes(x)); }
+};
+
+// x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+struct GeluTanh {
+  static VecF32 apply(VecF32 x) {
+    const VecF32 cubic = fma(mul(f32_set1(0.044715f), mul(x, x)), x, x);
+    return mul(x, sigmoid_lanes(mul(f32_set1(1.5957691216057308f), cubic)));
+  }
+};
+
+// x (1 + erf(x / sqrt 2)) / 2 with erf by formula 7.1.26 of Abramowitz and Stegun (absolute error
+// at most 1.5e-7).
+struct GeluErf {
+  static VecF32 apply(VecF32 x) {
+    const VecF32 z = mul(abs(x), f32_set1(0.70710678118654752f));
+    const VecF32 one = f32_set1(1.0f);
+    const VecF32 t = div(one, fma(f32_set1(0.3275911f), z, one));
+    VecF32 p = f32_set1(1.061405429f);
+    p = fma(p, t, f32_set1(-1.453152027f));
+    p = fma(p, t, f32_set1(1.421413741f));
+    p = fma(p, t, f32_set1(-0.284496736f));
+    p = fma(p, t, f32_set1(0.254829592f));
+    const VecF32 tail = mul(mul(p, t), exp_lanes(sub(f32_zero(), mul(z, z))));  // 1 - erf(z)
+    // x (2 - tail) / 2 for x >= 0, x tail / 2 below: both are max(x, 0) - |x| tail / 2.
+    return fnma(mul(abs(x), f32_set1(0.5f)), tail, max(x, f32_zero()));
+  }
+};
+
+template <typename Function>
+void activate_mul(const float* gate, const float* up, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 8) {
+    VecF32 v = Function::apply(load_part(gate + i, n - i));
+    if (up != nullptr) v = mul(v, load_part(up + i, n - i));
+    store_part(out + i, v, n - i);
+  }
+}
+
+void softcap(float* x, float cap, int64_t n) {
+  const VecF32 inverse = f32_set1(1.0f / cap);
+  for (int64_t i = 0; i < n; i += 8) {
+    const VecF32 v = tanh_lanes(mul(load_part(x + i, n - i), inverse));
+    store_part(x + i, mul(v, f32_set1(cap)), n - i);
+  }
+}
+
+void softmax(float* x, int64_t n) {
+  VecF32 largest = f32_set1(-3.0e38f), sums = f32_zero();
+  for (int64_t i = 0; i < n; i += 8) largest = max(largest, load_part_or(x + i, n - i, -3.0e38f));
+  const VecF32 maximum = f32_set1(max_lanes(largest));
+  for (int64_t i = 0; i < n; i += 8) {
+    store_part(x + i, exp_lanes(sub(load_part(x + i, n - i), maximum)), n - i);
+    sums = add(sums, load_part(x + i, n - i));
+  }
+  const VecF32 inverse = f32_set1(1.0f / sum_lanes(sums));
+  for (int64_t i = 0; i < n; i += 8)
+    store_part(x + i, mul(load_part(x + i, n - i), inverse), n - i);
+}
+
+void add_scaled(float* x, const float* y, float factor, int64_t n) {
+  const VecF32 f = f32_set1(factor);
+  for (int64_t i = 0; i < n; i += 8) {
+    store_part(x + i, fma(load_part(y + i, n - i), f, load_part(x + i, n - i)), n - i);
+  }
+}
+
+void scale_by(float* x, float factor, int64_t n) {
+  const VecF32 f = f32_set1(factor);
+  for (int64_t i = 0; i < n; i += 8) store_part(x + i, mul(load_part(x + i, n - i), f), n - i);
 }
 
 void add_to(float* x, const float* y, int64_t n) {

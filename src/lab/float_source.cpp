@@ -26,7 +26,7 @@ Result<FloatSource> FloatSource::open(const std::filesystem::path& path, ThreadP
                       path.string(), model->config().architecture);
   }
   const Architecture& architecture = *find_architecture(model->config().architecture);
-  for (const GgufTensor& tensor : model->file().tensors()) {
+  for (const GgufTensor& tensor : model->source().tensors()) {
     if (is_used(architecture, tensor)) continue;
     return make_error(ErrorKind::kFailure,
                       "[{}] has the tensor {}, which is no part of a plain Llama; this map would "
@@ -37,14 +37,16 @@ Result<FloatSource> FloatSource::open(const std::filesystem::path& path, ThreadP
 }
 
 const GgufTensor* FloatSource::find(TensorRole role, int layer) const {
-  return file().find_tensor(tensor_name(role, layer));
+  return source().find_tensor(tensor_name(role, layer));
 }
 
 void FloatSource::decode_rows(const GgufTensor& tensor, int64_t first, int64_t n,
                               float* out) const {
-  const std::byte* data =
-      file().data(tensor).data() + tensor.format->size_bytes(first * tensor.row_len());
-  tensor.format->decode(data, out, n * tensor.row_len());
+  const Format& format = *tensor.format;
+  const int64_t begin = first * tensor.row_len(), n_weights = n * tensor.row_len();
+  std::vector<std::byte> bytes(format.size_bytes(n_weights));
+  source().read(tensor, begin, n_weights, bytes.data());
+  format.decode(bytes.data(), out, n_weights);
 }
 
 std::vector<float> FloatSource::decode(TensorRole role, int layer) const {

@@ -19,7 +19,7 @@ class FloatSource {
   static Result<FloatSource> open(const std::filesystem::path& path, ThreadPool& pool);
 
   const ModelConfig& config() const { return model_->config(); }
-  const GgufFile& file() const { return model_->file(); }
+  const ModelSource& source() const { return model_->source(); }
   bool tied() const { return model_->tied(); }
 
   // The tensor in this role; null when the file has none.
@@ -29,7 +29,7 @@ class FloatSource {
   // The whole tensor as floats. CHECK: it is there.
   std::vector<float> decode(TensorRole role, int layer = -1) const;
   // Tells the system that the pages of this tensor are not needed any more.
-  void release(const GgufTensor& tensor) const { file().dont_need(tensor); }
+  void release(const GgufTensor& tensor) const { source().dont_need(tensor); }
 
  private:
   explicit FloatSource(std::unique_ptr<Model> model) : model_(std::move(model)) {}

@@ -61,7 +61,7 @@ GgufMetadata shape_metadata(const ModelShape& shape, const TypeChoice& type) {
 Status add_vocabulary(const GenerateOptions& options, GgufMetadata& metadata) {
   const int64_t size = options.shape.vocab_size;
   if (options.tokenizer.empty()) {
-    set_vocabulary(generate_vocabulary(size), metadata);
+    write_vocabulary(generate_vocabulary(size), metadata);
     return {};
   }
   ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.tokenizer));
@@ -73,7 +73,7 @@ Status add_vocabulary(const GenerateOptions& options, GgufMetadata& metadata) {
     return make_error(fitted.error().kind, "[{}] {}", options.tokenizer.string(),
                       fitted.error().message);
   }
-  set_vocabulary(*fitted, metadata);
+  write_vocabulary(*fitted, metadata);
   constexpr std::string_view kTemplate = "tokenizer.chat_template";
   if (const GgufValue* value = file.metadata().find(kTemplate)) metadata.set(kTemplate, *value);
   return {};
@@ -120,7 +120,7 @@ std::vector<GeneratedTensor> list_tensors(const ModelShape& shape, const ModelCo
   add_whole(TensorRole::token_embd);
   for (int layer = 0; layer < static_cast<int>(config.n_layers); ++layer) {
     for (const TensorRule& rule : rules) {
-      if (rule.per_layer) add(rule, layer);
+      if (rule.per_layer && rule.required() && rule.wanted(config)) add(rule, layer);
     }
   }
   add_whole(TensorRole::output_norm);

@@ -18,6 +18,7 @@
 #include "kernels/kernels.h"
 #include "lab/generate.h"
 #include "lab/maps.h"
+#include "lab/tokenize.h"
 #include "quantize/recipe.h"
 
 namespace nibble::lab {
@@ -68,6 +69,7 @@ struct Options {
   double sigma = RescaleOptions().sigma;
   int n_threads = 0;
   bool dry_run = false;
+  TokenizeOptions tokenize;
 };
 
 // Runs a job on the wanted threads and says how long it took.
@@ -156,6 +158,17 @@ void add_verbs(CLI::App& app, Options& options, std::function<Status()>& job) {
   CLI::App* widen = app.add_subcommand(
       "widen", "Turn the residual stream into a wider one; the model computes the same (F32 out)");
   widen->callback([&] { job = [&] { return run_widen(options); }; });
+
+  CLI::App* tokenize = app.add_subcommand(
+      "tokenize", "Token ids and text of every line of standard input, a JSON string each");
+  tokenize->add_option("FILE", options.input, "GGUF, tokenizer.json or tokenizer.model")
+      ->required();
+  tokenize->add_flag("--add-special", options.tokenize.add_special, "Add BOS, EOS, CLS, SEP");
+  tokenize->add_flag("--special", options.tokenize.parse_special,
+                     "Let special tokens spelled in the text become those tokens");
+  tokenize->callback([&] {
+    job = [&] { return tokenize_lines(options.input, options.tokenize, stdin, stdout); };
+  });
 
   for (CLI::App* map : {rescale, widen}) {
     map->add_option("IN", options.input, "The model to read (GGUF, Llama)")->required();

@@ -110,8 +110,8 @@ Status rescale_model(const std::filesystem::path& input, const std::filesystem::
                       "[{}] is both input and output; give the output another name",
                       output.string());
   }
-  const std::vector<GgufTensor>& tensors = source.file().tensors();
-  GgufMetadata metadata = source.file().metadata();
+  const std::vector<GgufTensor>& tensors = source.source().tensors();
+  GgufMetadata metadata = source.source().metadata();
   metadata.set("general.file_type", GgufValue::of_uint32(0));
   GgufWriter writer(output, std::move(metadata));
   for (const GgufTensor& tensor : tensors) {

@@ -129,25 +129,4 @@ Result<VocabularyData> fit_vocabulary(VocabularyData data, int64_t size) {
   return data;
 }
 
-void set_vocabulary(const VocabularyData& data, GgufMetadata& metadata) {
-  metadata.set("tokenizer.ggml.model", GgufValue::of_string(data.model));
-  metadata.set("tokenizer.ggml.pre", GgufValue::of_string(data.pre));
-  metadata.set("tokenizer.ggml.tokens", GgufValue::of_strings(data.tokens));
-  std::vector<int32_t> types;
-  for (const TokenType type : data.types) types.push_back(static_cast<int32_t>(type));
-  metadata.set("tokenizer.ggml.token_type", GgufValue::of_int32s(types));
-  metadata.set("tokenizer.ggml.merges", GgufValue::of_strings(data.merges));
-  const std::pair<const char*, int32_t> ids[] = {
-      {"bos", data.bos},         {"eos", data.eos},         {"eot", data.eot},
-      {"unknown", data.unknown}, {"padding", data.padding},
-  };
-  for (const auto& [name, id] : ids) {
-    if (id < 0) continue;
-    metadata.set(fmt::format("tokenizer.ggml.{}_token_id", name),
-                 GgufValue::of_uint32(static_cast<uint32_t>(id)));
-  }
-  metadata.set("tokenizer.ggml.add_bos_token", GgufValue::of_bool(data.add_bos));
-  metadata.set("tokenizer.ggml.add_eos_token", GgufValue::of_bool(data.add_eos));
-}
-
 }  // namespace nibble::lab

@@ -24,7 +24,4 @@ VocabularyData generate_vocabulary(int64_t size);
 // vocabulary, or has no room for its special tokens; kFailure: a kind nibble does not know.
 Result<VocabularyData> fit_vocabulary(VocabularyData data, int64_t size);
 
-// Writes tokenizer.ggml.*: what model/vocabulary.h reads.
-void set_vocabulary(const VocabularyData& data, GgufMetadata& metadata);
-
 }  // namespace nibble::lab

@@ -33,7 +33,7 @@ ModelConfig widened(const ModelConfig& config) {
 }
 
 GgufMetadata widened_metadata(const FloatSource& source, const ModelConfig& wide) {
-  GgufMetadata metadata = source.file().metadata();
+  GgufMetadata metadata = source.source().metadata();
   const auto set_number = [&](std::string_view field, int64_t value) {
     metadata.set(fmt::format("{}.{}", wide.architecture, field),
                  GgufValue::of_uint32(static_cast<uint32_t>(value)));
@@ -163,7 +163,7 @@ std::vector<WideTensor> list_tensors(const FloatSource& source) {
                           [&](const TensorRule& rule) { return rule.role == role; });
   };
   std::vector<WideTensor> tensors;
-  for (const GgufTensor& tensor : source.file().tensors()) {
+  for (const GgufTensor& tensor : source.source().tensors()) {
     const TensorIdentity identity = identify_tensor(tensor.name);
     tensors.push_back({rule_of(identity.role), identity.layer});
   }

@@ -1,26 +1,19 @@
 #include "model/decoder.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
+
+#include "ops/attention.h"
 
 namespace nibble {
 namespace {
 
-// What attend() needs per thread, in floats, in this order.
-struct AttentionScratch {
-  int64_t queries, state, scores, keys, values, visible, total;
-  AttentionScratch(const ModelConfig& config, int64_t max_queries) {
-    const int64_t padded = max_queries + 3;
-    queries = 0;
-    state = queries + padded * config.head_dim;
-    scores = state + padded * (config.head_dim + 2);
-    keys = scores + padded * kSegmentPositions;
-    values = keys + kSegmentPositions * config.head_dim;
-    visible = values + kSegmentPositions * config.head_dim;
-    total = (visible + padded + 15) / 16 * 16;
-  }
-};
+Rope::Options local_rope(const ModelConfig& c) {
+  Rope::Options rope;
+  rope.base = c.rope_local_base;
+  rope.n_dims = c.rope_local_base > 0 ? c.rope_dims : 0;
+  rope.interleaved = c.rope_interleaved;
+  return rope;
+}
 
 }  // namespace
 
@@ -30,23 +23,22 @@ Status Decoder::allocate(ThreadPool& pool, const Options& options) {
   const KernelTable& kernels = options.kernels != nullptr ? *options.kernels : kernels::active();
   ASSIGN_OR_RETURN(workspace_, Workspace::create(kernels, pool, options.activations, max_batch_,
                                                  model_.max_row_len()));
-  Rope::Options rope;
-  rope.base = c.rope_base;
-  rope.position_scale = c.rope_position_scale;
-  rope.n_dims = c.rope_dims;
-  rope.interleaved = c.rope_interleaved;
-  rope.factors = model_.rope_factors();
-  ASSIGN_OR_RETURN(rope_, Rope::create(rope, max_batch_));
+  ASSIGN_OR_RETURN(
+      global_rope_,
+      Rope::create(rope_options(model_, options.n_ctx > 0 ? options.n_ctx : c.n_ctx_train),
+                   max_batch_));
+  ASSIGN_OR_RETURN(local_rope_, Rope::create(local_rope(c), max_batch_));
+  ASSIGN_OR_RETURN(feed_forward_, FeedForward::create(c, max_batch_));
   const std::pair<Buffer*, int64_t> buffers[] = {
-      {&hidden_, c.d_model}, {&normed_, c.d_model},   {&q_, c.q_dim()},          {&k_, c.kv_dim()},
-      {&v_, c.kv_dim()},     {&attended_, c.q_dim()}, {&projected_, c.d_model},  {&gate_, c.d_ff},
-      {&up_, c.d_ff},        {&positions_, 1},        {&runs_, sizeof(Run) / 4},
+      {&hidden_, c.d_model},    {&normed_, c.d_model}, {&q_, c.q_dim()},
+      {&k_, c.kv_dim()},        {&v_, c.kv_dim()},     {&attended_, c.q_dim()},
+      {&projected_, c.d_model}, {&positions_, 1},      {&runs_, sizeof(Run) / 4},
   };
   for (const auto& [buffer, width] : buffers) {
     ASSIGN_OR_RETURN(*buffer,
                      Buffer::allocate(static_cast<size_t>(width * max_batch_) * sizeof(float)));
   }
-  attention_scratch_floats_ = AttentionScratch(c, kRunTokens * (c.n_heads / c.n_kv_heads)).total;
+  attention_scratch_floats_ = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
   ASSIGN_OR_RETURN(
       attention_scratch_,
       Buffer::allocate(static_cast<size_t>(attention_scratch_floats_ * pool.n_threads()) * 4));
@@ -55,19 +47,35 @@ Status Decoder::allocate(ThreadPool& pool, const Options& options) {
 
 int64_t Decoder::buffer_bytes(const ModelConfig& c, int64_t max_row_len, const Options& options,
                               int n_threads) {
-  const int64_t rows = 3 * c.d_model + 2 * c.q_dim() + 2 * c.kv_dim() + 2 * c.d_ff + c.rope_dims;
-  const int64_t attention = AttentionScratch(c, kRunTokens * (c.n_heads / c.n_kv_heads)).total;
+  const int64_t n_ropes = c.rope_local_base > 0 ? 2 : 1;
+  const int64_t rows = 3 * c.d_model + 2 * c.q_dim() + 2 * c.kv_dim() + n_ropes * (c.rope_dims + 1);
+  const int64_t attention = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
   int64_t columns = 0;
   if (options.activations == ActivationMode::kQuantized) {
     columns = column_layout(Activation::kQ8_32, max_row_len).column_bytes +
               column_layout(Activation::kQ8_256, max_row_len).column_bytes;
   }
   return options.max_batch * (rows * 4 + columns) +
+         FeedForward::buffer_bytes(c, options.max_batch) +
          n_threads * (attention * 4 + kernels::scratch_bytes(max_row_len)) + c.vocab_size * 4;
 }
 
 Result<std::unique_ptr<Decoder>> Decoder::create(const Model& model, ThreadPool& pool,
                                                  const Options& options) {
+  const ModelConfig& c = model.config();
+  const std::string where = model.source().path().string();
+  if (c.is_encoder) {
+    return make_error(ErrorKind::kFailure,
+                      "[{}] is an encoder ({}): it has no next token; `nibble embed` gives its "
+                      "embeddings",
+                      where, c.architecture);
+  }
+  if (model.position_embd().present() && options.n_ctx > model.position_embd().n_rows) {
+    return make_error(ErrorKind::kFailure,
+                      "[{}] has embeddings for {} positions; a context of {} is too long; choose a "
+                      "smaller one (-c)",
+                      where, model.position_embd().n_rows, options.n_ctx);
+  }
   std::unique_ptr<Decoder> decoder(new Decoder(model));
   RETURN_IF_ERROR(decoder->allocate(pool, options));
   return decoder;
@@ -75,7 +83,7 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const Model& model, ThreadPool&
 
 void Decoder::call_hook(TensorRole role, int64_t layer, const float* x, int64_t n_tokens,
                         int64_t n) {
-  if (hook_) hook_(role, layer, x, n_tokens, n);
+  if (hook_) hook_({role, layer}, x, n_tokens, n);
 }
 
 void Decoder::forward(std::span<const BatchToken> batch, KvCache& cache, float* logits) {
@@ -88,10 +96,18 @@ void Decoder::forward(std::span<const BatchToken> batch, KvCache& cache, float* 
 
 void Decoder::embed(std::span<const BatchToken> batch, float* hidden) {
   const Tensor& table = model_.token_embd();
-  const int64_t d_model = model_.config().d_model;
-  for (size_t t = 0; t < batch.size(); ++t) {
-    table.format->decode(table.row(batch[t].token), hidden + static_cast<int64_t>(t) * d_model,
-                         d_model);
+  const Tensor& positions = model_.position_embd();
+  const ModelConfig& c = model_.config();
+  const KernelTable& kernels = workspace_.kernels();
+  float* position = normed_.as<float>();
+  for (const BatchToken& token : batch) {
+    table.format->decode(table.row(token.token), hidden, c.d_model);
+    if (c.embedding_scale != 1.0f) kernels.scale(hidden, c.embedding_scale, c.d_model);
+    if (positions.present()) {
+      positions.format->decode(positions.row(token.position), position, c.d_model);
+      kernels.add(hidden, position, c.d_model);
+    }
+    hidden += c.d_model;
   }
 }
 
@@ -101,14 +117,40 @@ void Decoder::run_layer(int64_t layer, std::span<const BatchToken> batch, KvCach
   const LayerPlan& plan = model_.layers()[static_cast<size_t>(layer)];
   const auto n = static_cast<int64_t>(batch.size());
   float* normed = normed_.as<float>();        // [n, d_model]
-  float* q = q_.as<float>();                  // [n, n_heads, head_dim]
-  float* k = k_.as<float>();                  // [n, n_kv_heads, head_dim]
-  float* v = v_.as<float>();                  // [n, n_kv_heads, head_dim]
+  float* attended = attended_.as<float>();    // [n, n_heads, head_dim]
   float* projected = projected_.as<float>();  // [n, d_model]
-  float* gate = gate_.as<float>();            // [n, d_ff]
-  float* up = up_.as<float>();                // [n, d_ff]
+  const auto norm = [&](const float* x, const Norm& weights, float* out) {
+    norm_rows(workspace_, c.norm, x, weights, c.norm_epsilon, n, c.d_model, out);
+  };
 
-  rms_norm_rows(workspace_, hidden, plan.attn_norm, c.norm_epsilon, n, c.d_model, normed);
+  norm(hidden, plan.attn_norm, normed);
+  project(plan, layer, batch, cache);
+  attention(layer, batch, cache);
+  call_hook(TensorRole::attn_output, layer, attended, n, c.q_dim());
+  {
+    Input input(workspace_, attended, n, c.q_dim(), c.q_dim());
+    matmul(plan.attn_output, input, projected, c.d_model);
+  }
+  if (plan.attn_post_norm.present()) norm(projected, plan.attn_post_norm, projected);
+
+  // Side by side, the feed-forward network starts from the layer's input; else from the sum.
+  if (c.parallel_residual) norm(hidden, plan.ffn_norm, normed);
+  add_rows(workspace_, hidden, projected, n, c.d_model);
+  if (!c.parallel_residual) norm(hidden, plan.ffn_norm, normed);
+  feed_forward_.run(workspace_, c, plan, layer, normed, n, projected, hook_);
+  if (plan.ffn_post_norm.present()) norm(projected, plan.ffn_post_norm, projected);
+  add_rows(workspace_, hidden, projected, n, c.d_model);
+}
+
+// normed_ -> q_ and, in the cache, keys and values, all turned to their positions.
+void Decoder::project(const LayerPlan& plan, int64_t layer, std::span<const BatchToken> batch,
+                      KvCache& cache) {
+  const ModelConfig& c = model_.config();
+  const auto n = static_cast<int64_t>(batch.size());
+  float* normed = normed_.as<float>();
+  float* q = q_.as<float>();  // [n, n_heads, head_dim]
+  float* k = k_.as<float>();  // [n, n_kv_heads, head_dim]
+  float* v = v_.as<float>();  // [n, n_kv_heads, head_dim]
   call_hook(TensorRole::attn_q, layer, normed, n, c.d_model);
   {
     Input input(workspace_, normed, n, c.d_model, c.d_model);
@@ -116,38 +158,25 @@ void Decoder::run_layer(int64_t layer, std::span<const BatchToken> batch, KvCach
     matmul(plan.attn_k, input, k, c.kv_dim());
     matmul(plan.attn_v, input, v, c.kv_dim());
   }
-  auto* positions = positions_.as<int32_t>();
-  for (int64_t t = 0; t < n; ++t) positions[t] = batch[static_cast<size_t>(t)].position;
-  rope_.set_positions(positions, n);
-  rope_.apply(workspace_, q, n, c.n_heads, c.head_dim);
-  rope_.apply(workspace_, k, n, c.n_kv_heads, c.head_dim);
+  const auto norm_heads = [&](float* x, const Norm& norm, int64_t n_heads) {
+    if (!norm.present()) return;
+    norm_rows(workspace_, c.norm, x, norm, c.norm_epsilon, n * n_heads, c.head_dim, x);
+  };
+  norm_heads(q, plan.attn_q_norm, c.n_heads);
+  norm_heads(k, plan.attn_k_norm, c.n_kv_heads);
+  if (plan.turn != LayerPlan::Turn::none) {
+    auto* positions = positions_.as<int32_t>();
+    for (size_t t = 0; t < batch.size(); ++t) positions[t] = batch[t].position;
+    Rope& rope = plan.turn == LayerPlan::Turn::local ? local_rope_ : global_rope_;
+    rope.set_positions({positions, batch.size()});
+    rope.apply(workspace_, q, n, c.n_heads, c.head_dim);
+    rope.apply(workspace_, k, n, c.n_kv_heads, c.head_dim);
+  }
   for (int64_t t = 0; t < n; ++t) {
     const BatchToken& token = batch[static_cast<size_t>(t)];
     cache.store(workspace_.kernels(), layer, token.sequence, token.position, k + t * c.kv_dim(),
                 v + t * c.kv_dim());
   }
-  attention(layer, batch, cache);
-  call_hook(TensorRole::attn_output, layer, attended_.as<float>(), n, c.q_dim());
-  {
-    Input input(workspace_, attended_.as<float>(), n, c.q_dim(), c.q_dim());
-    matmul(plan.attn_output, input, projected, c.d_model);
-  }
-  add_rows(workspace_, hidden, projected, n, c.d_model);
-
-  rms_norm_rows(workspace_, hidden, plan.ffn_norm, c.norm_epsilon, n, c.d_model, normed);
-  call_hook(TensorRole::ffn_gate, layer, normed, n, c.d_model);
-  {
-    Input input(workspace_, normed, n, c.d_model, c.d_model);
-    matmul(plan.ffn_gate, input, gate, c.d_ff);
-    matmul(plan.ffn_up, input, up, c.d_ff);
-  }
-  silu_mul_rows(workspace_, gate, up, n, c.d_ff);
-  call_hook(TensorRole::ffn_down, layer, gate, n, c.d_ff);
-  {
-    Input input(workspace_, gate, n, c.d_ff, c.d_ff);
-    matmul(plan.ffn_down, input, projected, c.d_model);
-  }
-  add_rows(workspace_, hidden, projected, n, c.d_model);
 }
 
 void Decoder::head(std::span<const BatchToken> batch, const float* hidden, float* logits) {
@@ -160,11 +189,19 @@ void Decoder::head(std::span<const BatchToken> batch, const float* hidden, float
                 static_cast<size_t>(c.d_model) * sizeof(float));
   }
   if (n_wanted == 0) return;
-  rms_norm_rows(workspace_, wanted, model_.output_norm(), c.norm_epsilon, n_wanted, c.d_model,
-                wanted);
+  final_norm(wanted, n_wanted);
   call_hook(TensorRole::output, -1, wanted, n_wanted, c.d_model);
   Input input(workspace_, wanted, n_wanted, c.d_model, c.d_model);
   matmul(model_.output(), input, logits, c.vocab_size);
+  if (c.logit_softcap > 0.0f) {
+    softcap_rows(workspace_, logits, c.logit_softcap, n_wanted, c.vocab_size);
+  }
+}
+
+void Decoder::final_norm(float* hidden, int64_t n_tokens) {
+  const ModelConfig& c = model_.config();
+  norm_rows(workspace_, c.norm, hidden, model_.output_norm(), c.norm_epsilon, n_tokens, c.d_model,
+            hidden);
 }
 
 int64_t Decoder::split_into_runs(std::span<const BatchToken> batch) {
@@ -191,59 +228,33 @@ void Decoder::attention(int64_t layer, std::span<const BatchToken> batch, const 
       n_runs * n_kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
         for (int64_t task = begin; task < end; ++task) {
           const Run& run = runs_.as<Run>()[n_runs - 1 - task / n_kv_heads];
-          attend(run, task % n_kv_heads, layer, batch, cache, thread);
+          attend_run(run, task % n_kv_heads, layer, batch, cache, thread);
         }
       });
 }
 
-// All query heads that share one KV head, for the tokens of one run, over every segment they see.
-void Decoder::attend(const Run& run, int64_t kv_head, int64_t layer,
-                     std::span<const BatchToken> batch, const KvCache& cache, int thread) {
+void Decoder::attend_run(const Run& run, int64_t kv_head, int64_t layer,
+                         std::span<const BatchToken> batch, const KvCache& cache, int thread) {
   const ModelConfig& c = model_.config();
   const KernelTable& kernels = workspace_.kernels();
-  const int64_t group = c.n_heads / c.n_kv_heads, n_queries = run.count * group;
-  const AttentionScratch layout(c, kRunTokens * group);
-  float* scratch = attention_scratch_.as<float>() + thread * attention_scratch_floats_;
-  float* queries = scratch + layout.queries;  // [run.count, group, head_dim]
-  float* state = scratch + layout.state;
-  auto* visible = reinterpret_cast<int32_t*>(scratch + layout.visible);
-  const int64_t state_width = c.head_dim + 2;
-  for (int64_t i = 0; i < n_queries; ++i) {
-    const int64_t token = run.first + i / group, head = kv_head * group + i % group;
-    std::memcpy(queries + i * c.head_dim, q_.as<float>() + (token * c.n_heads + head) * c.head_dim,
-                static_cast<size_t>(c.head_dim) * sizeof(float));
-    std::fill_n(state + i * state_width, state_width, 0.0f);
-    state[i * state_width] = -3.0e38f;
-  }
   const BatchToken& first = batch[static_cast<size_t>(run.first)];
-  const int64_t n_positions = first.position + run.count;
-  AttentionArgs args;
-  args.queries = queries;
-  args.query_stride = c.head_dim;
-  args.n_queries = n_queries;
-  args.n_visible = visible;
-  args.head_dim = c.head_dim;
-  args.scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-  args.state = state;
-  args.scores = scratch + layout.scores;
-  for (int64_t begin = 0; begin < n_positions; begin += kSegmentPositions) {
-    for (int64_t i = 0; i < n_queries; ++i) {
-      const int64_t sees = first.position + i / group + 1 - begin;
-      visible[i] = static_cast<int32_t>(std::clamp<int64_t>(sees, 0, kSegmentPositions));
-    }
-    const int64_t n = std::min(kSegmentPositions, n_positions - begin),
-                  segment = begin / kSegmentPositions;
-    args.keys =
-        cache.keys(kernels, layer, first.sequence, segment, kv_head, n, scratch + layout.keys);
-    args.values =
-        cache.values(kernels, layer, first.sequence, segment, kv_head, n, scratch + layout.values);
-    kernels.attention_segment(args);
-  }
-  for (int64_t i = 0; i < n_queries; ++i) {
-    const int64_t token = run.first + i / group, head = kv_head * group + i % group;
-    kernels.attention_finish(state + i * state_width, c.head_dim,
-                             attended_.as<float>() + (token * c.n_heads + head) * c.head_dim);
-  }
+  AttentionTask task;
+  task.q = q_.as<float>() + run.first * c.q_dim();
+  task.out = attended_.as<float>() + run.first * c.q_dim();
+  task.n_tokens = run.count;
+  task.n_heads = c.n_heads;
+  task.group = c.n_heads / c.n_kv_heads;
+  task.kv_head = kv_head;
+  task.head_dim = c.head_dim;
+  task.scale = c.attention_scale;
+  task.softcap = c.attention_softcap;
+  task.first_position = first.position;
+  task.window = model_.layers()[static_cast<size_t>(layer)].window;
+  attend(kernels, task, attention_scratch_.as<float>() + thread * attention_scratch_floats_,
+         [&](int64_t segment, int64_t n, float* keys, float* values, AttentionArgs& args) {
+           args.keys = cache.keys(kernels, layer, first.sequence, segment, kv_head, n, keys);
+           args.values = cache.values(kernels, layer, first.sequence, segment, kv_head, n, values);
+         });
 }
 
 }  // namespace nibble

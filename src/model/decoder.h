@@ -4,13 +4,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 
+#include "model/feed_forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 #include "ops/layers.h"
+#include "ops/rope.h"
 
 namespace nibble {
 
@@ -21,18 +22,18 @@ struct BatchToken {
   bool want_logits;
 };
 
-// Sees the float input of each linear layer: x [n_tokens, n].
-using LinearHook = std::function<void(TensorRole role, int64_t layer, const float* x,
-                                      int64_t n_tokens, int64_t n)>;
-
 class Decoder {
  public:
   struct Options {
     int64_t max_batch = 512;  // tokens per step
+    // Positions a sequence may have: some models turn by other angles in long contexts. 0: as many
+    // as the model was made for.
+    int64_t n_ctx = 0;
     ActivationMode activations = ActivationMode::kQuantized;
     const KernelTable* kernels = nullptr;  // null: the active table
   };
   // The model and the pool must outlive the decoder. Allocates everything the steps will need.
+  // kFailure: an encoder; a context longer than the model has embeddings for positions.
   static Result<std::unique_ptr<Decoder>> create(const Model& model, ThreadPool& pool,
                                                  const Options& options);
 
@@ -50,6 +51,8 @@ class Decoder {
   void embed(std::span<const BatchToken> batch, float* hidden);
   void run_layer(int64_t layer, std::span<const BatchToken> batch, KvCache& cache, float* hidden);
   void head(std::span<const BatchToken> batch, const float* hidden, float* logits);
+  // What head() begins with, on all rows of hidden: [n_tokens, d_model].
+  void final_norm(float* hidden, int64_t n_tokens);
 
   // Called on every linear layer's input until replaced; empty: none.
   void set_hook(LinearHook hook) { hook_ = std::move(hook); }
@@ -59,22 +62,24 @@ class Decoder {
   struct Run {
     int32_t first, count;
   };
-  static constexpr int32_t kRunTokens = 16;
 
   explicit Decoder(const Model& model) : model_(model) {}
   Status allocate(ThreadPool& pool, const Options& options);
   void call_hook(TensorRole role, int64_t layer, const float* x, int64_t n_tokens, int64_t n);
+  void project(const LayerPlan& plan, int64_t layer, std::span<const BatchToken> batch,
+               KvCache& cache);
   int64_t split_into_runs(std::span<const BatchToken> batch);
   void attention(int64_t layer, std::span<const BatchToken> batch, const KvCache& cache);
-  void attend(const Run& run, int64_t kv_head, int64_t layer, std::span<const BatchToken> batch,
-              const KvCache& cache, int thread);
+  void attend_run(const Run& run, int64_t kv_head, int64_t layer, std::span<const BatchToken> batch,
+                  const KvCache& cache, int thread);
 
   const Model& model_;
   int64_t max_batch_ = 0;
   Workspace workspace_;
-  Rope rope_;
+  Rope global_rope_, local_rope_;
+  FeedForward feed_forward_;
   LinearHook hook_;
-  Buffer hidden_, normed_, q_, k_, v_, attended_, projected_, gate_, up_;
+  Buffer hidden_, normed_, q_, k_, v_, attended_, projected_;
   Buffer positions_, runs_;
   Buffer attention_scratch_;  // per thread
   int64_t attention_scratch_floats_ = 0;

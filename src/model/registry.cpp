@@ -4,7 +4,8 @@
 namespace nibble {
 namespace {
 const Architecture* const kArchitectures[] = {
-    &kArchLlama,
+    &kArchLlama, &kArchQwen2,   &kArchQwen3, &kArchQwen3Moe, &kArchGemma2,    &kArchGemma3,
+    &kArchPhi3,  &kArchGptNeox, &kArchGpt2,  &kArchBert,     &kArchNomicBert,
 };
 }  // namespace
 
@@ -32,6 +33,18 @@ int64_t dim_size(const ModelConfig& config, Dim dim) {
       return config.d_model;
     case Dim::d_ff:
       return config.d_ff;
+    case Dim::gate_and_up:
+      return 2 * config.d_ff;
+    case Dim::qkv_dim:
+      return config.q_dim() + 2 * config.kv_dim();
+    case Dim::head_dim:
+      return config.head_dim;
+    case Dim::experts:
+      return config.n_experts;
+    case Dim::n_ctx_train:
+      return config.n_ctx_train;
+    case Dim::token_types:
+      return config.n_token_types;
     case Dim::q_dim:
       return config.q_dim();
     case Dim::kv_dim:
@@ -44,8 +57,8 @@ int64_t dim_size(const ModelConfig& config, Dim dim) {
   return 0;
 }
 
-Result<ModelConfig> read_config(const GgufFile& file, std::string_view where) {
-  const GgufValue* value = file.metadata().find("general.architecture");
+Result<ModelConfig> read_config(const ModelSource& source, std::string_view where) {
+  const GgufValue* value = source.metadata().find("general.architecture");
   const auto name = value != nullptr ? value->as_string() : std::nullopt;
   if (!name) {
     return make_error(ErrorKind::kInvalid,
@@ -58,18 +71,18 @@ Result<ModelConfig> read_config(const GgufFile& file, std::string_view where) {
     return make_error(ErrorKind::kFailure, "[{}] has the architecture '{}'; nibble runs: {}", where,
                       *name, known_architectures());
   }
-  ConfigReader reader(file.metadata(), std::string(*name), std::string(where));
+  ConfigReader reader(source.metadata(), std::string(*name), std::string(where));
   ASSIGN_OR_RETURN(ModelConfig config, architecture->read_config(reader));
   config.architecture = *name;
   // The embedding is the one place where the vocabulary's size cannot lie.
-  const GgufTensor* embedding = file.find_tensor(tensor_name(TensorRole::token_embd));
+  const GgufTensor* embedding = source.find_tensor(tensor_name(TensorRole::token_embd));
   if (embedding == nullptr) {
     return make_error(ErrorKind::kInvalid,
                       "[{}] the tensor {} is missing; the file holds no complete model", where,
                       tensor_name(TensorRole::token_embd));
   }
   config.vocab_size = embedding->n_rows();
-  const GgufValue* tokens = file.metadata().find("tokenizer.ggml.tokens");
+  const GgufValue* tokens = source.metadata().find("tokenizer.ggml.tokens");
   if (tokens != nullptr && tokens->count() > static_cast<uint64_t>(config.vocab_size)) {
     return make_error(
         ErrorKind::kInvalid,

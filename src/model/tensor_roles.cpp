@@ -35,6 +35,23 @@ constexpr NameRow kNames[] = {
     {TensorRole::ffn_down, "blk.{i}.ffn_down.weight"},
 };
 
+// Names that the loaders of model/ ask for but that identify_tensor() leaves in their class (norm,
+// precise, other): recipes treat them by it.
+constexpr NameRow kOwnNames[] = {
+    {TensorRole::token_embd_norm, "token_embd_norm.weight"},
+    {TensorRole::position_embd, "position_embd.weight"},
+    {TensorRole::token_types, "token_types.weight"},
+    {TensorRole::rope_factors_long, "rope_factors_long.weight"},
+    {TensorRole::rope_factors_short, "rope_factors_short.weight"},
+    {TensorRole::attn_q_norm, "blk.{i}.attn_q_norm.weight"},
+    {TensorRole::attn_k_norm, "blk.{i}.attn_k_norm.weight"},
+    {TensorRole::attn_post_norm, "blk.{i}.post_attention_norm.weight"},
+    {TensorRole::attn_output_norm, "blk.{i}.attn_output_norm.weight"},
+    {TensorRole::ffn_post_norm, "blk.{i}.post_ffw_norm.weight"},
+    {TensorRole::layer_output_norm, "blk.{i}.layer_output_norm.weight"},
+    {TensorRole::ffn_gate_inp, "blk.{i}.ffn_gate_inp.weight"},
+};
+
 // Relatives that are treated alike: the experts of a mixture ("ffn_down_exps"), the shared expert,
 // encoder and decoder ("dec.blk.3.cross_attn_v.weight"), the image side ("v.blk.3.ffn_up.weight").
 // The first row that occurs in the name decides. Source: llama.cpp, src/llama-quant.cpp.
@@ -116,6 +133,18 @@ constexpr RoleName kRoleNames[] = {
     {TensorRole::ffn_gate, "ffn_gate"},
     {TensorRole::ffn_up, "ffn_up"},
     {TensorRole::ffn_down, "ffn_down"},
+    {TensorRole::token_embd_norm, "token_embd_norm"},
+    {TensorRole::position_embd, "position_embd"},
+    {TensorRole::token_types, "token_types"},
+    {TensorRole::rope_factors_long, "rope_factors_long"},
+    {TensorRole::rope_factors_short, "rope_factors_short"},
+    {TensorRole::attn_q_norm, "attn_q_norm"},
+    {TensorRole::attn_k_norm, "attn_k_norm"},
+    {TensorRole::attn_post_norm, "attn_post_norm"},
+    {TensorRole::attn_output_norm, "attn_output_norm"},
+    {TensorRole::ffn_post_norm, "ffn_post_norm"},
+    {TensorRole::layer_output_norm, "layer_output_norm"},
+    {TensorRole::ffn_gate_inp, "ffn_gate_inp"},
     {TensorRole::norm, "norm"},
     {TensorRole::bias, "bias"},
     {TensorRole::precise, "precise"},
@@ -174,15 +203,21 @@ TensorIdentity identify_tensor(std::string_view gguf_name) {
   return identity;
 }
 
-std::string tensor_name(TensorRole role, int layer) {
-  const auto* row = std::find_if(std::begin(kNames), std::end(kNames),
-                                 [&](const NameRow& candidate) { return candidate.role == role; });
-  CHECK(row != std::end(kNames));
+std::string tensor_name(TensorRole role, int layer, TensorPart part) {
+  const auto is_role = [&](const NameRow& candidate) { return candidate.role == role; };
+  const NameRow* row = std::find_if(std::begin(kNames), std::end(kNames), is_role);
+  if (row == std::end(kNames)) {
+    row = std::find_if(std::begin(kOwnNames), std::end(kOwnNames), is_role);
+    CHECK(row != std::end(kOwnNames));
+  }
   std::string name(row->pattern);
   if (const size_t mark = name.find(kLayerMark); mark != std::string::npos) {
     CHECK(layer >= 0);
     name.replace(mark, kLayerMark.size(), std::to_string(layer));
   }
+  constexpr std::string_view kWeight = ".weight";
+  if (part == TensorPart::bias) name.replace(name.size() - kWeight.size(), kWeight.size(), ".bias");
+  if (part == TensorPart::experts) name.insert(name.size() - kWeight.size(), "_exps");
   return name;
 }
 
@@ -199,6 +234,18 @@ bool is_quantizable(TensorRole role) {
     case TensorRole::rope_freqs:
     case TensorRole::attn_norm:
     case TensorRole::ffn_norm:
+    case TensorRole::token_embd_norm:
+    case TensorRole::position_embd:
+    case TensorRole::token_types:
+    case TensorRole::rope_factors_long:
+    case TensorRole::rope_factors_short:
+    case TensorRole::attn_q_norm:
+    case TensorRole::attn_k_norm:
+    case TensorRole::attn_post_norm:
+    case TensorRole::attn_output_norm:
+    case TensorRole::ffn_post_norm:
+    case TensorRole::layer_output_norm:
+    case TensorRole::ffn_gate_inp:
     case TensorRole::norm:
     case TensorRole::bias:
     case TensorRole::precise:

@@ -15,6 +15,18 @@ enum class TensorRole {
   output,
   output_norm,
   rope_freqs,
+  token_embd_norm,  // roles from here to the next comment: see kOwnNames in tensor_roles.cpp
+  position_embd,
+  token_types,
+  rope_factors_long,
+  rope_factors_short,
+  attn_q_norm,
+  attn_k_norm,
+  attn_post_norm,    // of the attention's output, before it joins the residual
+  attn_output_norm,  // of the sum with the residual
+  ffn_post_norm,
+  layer_output_norm,
+  ffn_gate_inp,  // the router of a mixture of experts
   // per layer
   attn_norm,
   attn_q,
@@ -34,6 +46,10 @@ enum class TensorRole {
   other,    // any other weight
 };
 
+// Which tensor of a role: blk.3.ffn_up.weight, blk.3.ffn_up.bias, or blk.3.ffn_up_exps.weight, the
+// matrices of all experts on top of each other.
+enum class TensorPart { weight, bias, experts };
+
 struct TensorIdentity {
   TensorRole role = TensorRole::other;
   int layer = -1;  // -1: belongs to no layer (or to one of an encoder, a decoder, an image side)
@@ -46,7 +62,7 @@ TensorIdentity identify_tensor(std::string_view gguf_name);
 
 // The GGUF name of a tensor: tensor_name(TensorRole::attn_v, 3) is "blk.3.attn_v.weight". `layer`
 // is ignored by roles of the whole model. CHECK: norm, bias, precise and other have no name.
-std::string tensor_name(TensorRole role, int layer = -1);
+std::string tensor_name(TensorRole role, int layer = -1, TensorPart part = TensorPart::weight);
 
 // The role as it is printed: "attn_v".
 std::string_view role_name(TensorRole role);

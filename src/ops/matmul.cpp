@@ -7,13 +7,15 @@
 namespace nibble {
 namespace {
 
-// Rows dealt at a time. Few columns: enough bytes that dealing costs nothing, few enough that a
-// slow core leaves its share to others. Many columns: one panel of the tiled kernels.
-int64_t rows_per_chunk(const Tensor& weights, int64_t n_columns) {
+// Rows dealt at a time. Many columns: one panel of the tiled kernels. Few columns: long runs of
+// memory (from 24 to 192 kB a run, decode gains a sixth), but at least eight shares for each
+// thread, so that a slow core leaves its part to others.
+int64_t rows_per_chunk(const Tensor& weights, int64_t n_columns, int n_threads) {
   if (n_columns >= 4) return 16;
-  constexpr int64_t kChunkBytes = 24 << 10;
-  const int64_t rows = kChunkBytes / std::max<int64_t>(weights.row_bytes, 1);
-  return std::clamp<int64_t>(rows / kRowGroup * kRowGroup, kRowGroup, 256);
+  constexpr int64_t kLeastBytes = 24 << 10, kMostBytes = 192 << 10;
+  const int64_t bytes = std::clamp(weights.size_bytes() / (8 * n_threads), kLeastBytes, kMostBytes);
+  const int64_t rows = bytes / std::max<int64_t>(weights.row_bytes, 1);
+  return std::clamp<int64_t>(rows / kRowGroup * kRowGroup, kRowGroup, 2048);
 }
 
 int slot(Activation kind) { return kind == Activation::kQ8_32 ? 0 : 1; }
@@ -64,9 +66,13 @@ void matmul(const Tensor& weights, Input& input, float* out, int64_t out_stride)
   DCHECK(weights.row_len == input.row_len_);
   Workspace& workspace = input.workspace_;
   const Format& format = *weights.format;
-  const MatmulFn fast = workspace.kernels().matmul[static_cast<uint32_t>(format.id)];
+  const bool interleaved = weights.storage == Storage::kInterleaved;
+  const KernelTable& kernels = workspace.kernels();
+  const MatmulFn fast =
+      (interleaved ? kernels.matmul_interleaved : kernels.matmul)[static_cast<uint32_t>(format.id)];
   const bool decoded = fast == nullptr || (workspace.mode() == ActivationMode::kFloat &&
                                            format.activation != Activation::kFloat);
+  CHECK(!(interleaved && decoded));
 
   MatmulArgs args;
   args.row_bytes = weights.row_bytes;
@@ -75,7 +81,7 @@ void matmul(const Tensor& weights, Input& input, float* out, int64_t out_stride)
       input.columns(decoded ? Activation::kFloat : format.activation, &args.column_bytes);
   args.n_columns = input.n_columns_;
   args.out_stride = out_stride;
-  const int64_t chunk = rows_per_chunk(weights, args.n_columns);
+  const int64_t chunk = rows_per_chunk(weights, args.n_columns, workspace.pool().n_threads());
   workspace.pool().parallel_for(weights.n_rows, chunk, [&](int64_t begin, int64_t end, int thread) {
     MatmulArgs part = args;
     part.weights = weights.row(begin);
@@ -83,9 +89,13 @@ void matmul(const Tensor& weights, Input& input, float* out, int64_t out_stride)
     part.out = out + begin;
     part.scratch = workspace.scratch(thread);
     if (decoded) {
-      workspace.kernels().matmul_decoded(part, format.decode);
+      kernels.matmul_decoded(part, format.decode);
     } else {
       fast(part);
+    }
+    if (weights.bias == nullptr) return;
+    for (int64_t c = 0; c < part.n_columns; ++c) {
+      workspace.kernels().add(part.out + c * out_stride, weights.bias + begin, part.n_rows);
     }
   });
 }

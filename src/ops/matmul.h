@@ -59,7 +59,7 @@ class Input {
   bool ready_[2] = {false, false};
 };
 
-// out[c * out_stride + r] for every column c and every row r of the weights.
+// out[c * out_stride + r] for every column c and every row r of the weights, their bias added.
 void matmul(const Tensor& weights, Input& input, float* out, int64_t out_stride);
 
 }  // namespace nibble

@@ -11,8 +11,6 @@
 namespace nibble {
 namespace {
 
-using Site = std::pair<TensorRole, int64_t>;  // of one hook: whose input, in which layer
-
 // The sums of one input, in double: the order of tokens is fixed, so the bits are, too.
 struct Collected {
   std::vector<double> sums;  // [n]
@@ -24,8 +22,8 @@ class Collector {
   explicit Collector(ThreadPool& pool) : pool_(pool) {}
 
   // x: [n_tokens, n]. Threads share out columns, so that each sum is added by one thread.
-  void add(TensorRole role, int64_t layer, const float* x, int64_t n_tokens, int64_t n) {
-    Collected& site = sites_[{role, layer}];
+  void add(const LinearSite& where, const float* x, int64_t n_tokens, int64_t n) {
+    Collected& site = sites_[where];
     site.sums.resize(static_cast<size_t>(n));
     site.n_tokens += n_tokens;
     double* sums = site.sums.data();
@@ -41,36 +39,38 @@ class Collector {
     });
   }
 
-  ImportanceMatrix matrix(bool tied) const {
+  // One entry per weight; of the experts of a mixture their sums one after the other, zeros for
+  // those that saw no token.
+  ImportanceMatrix matrix(const Model& model) const {
     ImportanceMatrix result;
-    for (const auto& [site, collected] : sites_) {
+    for (auto site = sites_.begin(); site != sites_.end();) {
+      const LinearSite& where = site->first;
+      const size_t n = site->second.sums.size();
+      const auto n_matrices = static_cast<size_t>(where.expert >= 0 ? model.config().n_experts : 1);
       ImportanceEntry entry;
-      entry.sums.assign(collected.sums.begin(), collected.sums.end());
-      entry.counts = {static_cast<float>(collected.n_tokens)};
-      for (const TensorRole role : weights_behind(site.first, tied)) {
-        result.add(tensor_name(role, static_cast<int>(site.second)), entry);
+      entry.sums.resize(n_matrices * n);
+      entry.counts.resize(n_matrices);
+      auto end = site;
+      for (;
+           end != sites_.end() && end->first.role == where.role && end->first.layer == where.layer;
+           ++end) {
+        const auto matrix = static_cast<size_t>(std::max<int64_t>(end->first.expert, 0));
+        std::copy(end->second.sums.begin(), end->second.sums.end(),
+                  entry.sums.begin() + static_cast<ptrdiff_t>(matrix * n));
+        entry.counts[matrix] = static_cast<float>(end->second.n_tokens);
       }
+      for (const std::string& name :
+           model.weights_behind(where.role, static_cast<int>(where.layer))) {
+        result.add(name, entry);
+      }
+      site = end;
     }
     return result;
   }
 
  private:
-  // The weights that one input goes into (model/decoder.cpp calls the hook once for all of them).
-  static std::vector<TensorRole> weights_behind(TensorRole role, bool tied) {
-    switch (role) {
-      case TensorRole::attn_q:
-        return {TensorRole::attn_q, TensorRole::attn_k, TensorRole::attn_v};
-      case TensorRole::ffn_gate:
-        return {TensorRole::ffn_gate, TensorRole::ffn_up};
-      case TensorRole::output:
-        return {tied ? TensorRole::token_embd : TensorRole::output};
-      default:
-        return {role};
-    }
-  }
-
   ThreadPool& pool_;
-  std::map<Site, Collected> sites_;
+  std::map<LinearSite, Collected> sites_;
 };
 
 struct Rig {
@@ -87,6 +87,7 @@ Result<Rig> make_rig(const std::filesystem::path& path, const CalibrateOptions& 
   ASSIGN_OR_RETURN(rig.tokenizer, load_tokenizer(path));
   Decoder::Options decoder;
   decoder.max_batch = std::min(options.chunk_tokens, rig.model->config().n_ctx_train);
+  decoder.n_ctx = decoder.max_batch;
   ASSIGN_OR_RETURN(rig.decoder, Decoder::create(*rig.model, pool, decoder));
   KvCache::Options cache;
   cache.n_ctx = decoder.max_batch;
@@ -113,8 +114,9 @@ Result<ImportanceMatrix> calibrate(const std::filesystem::path& model,
                       options.text.string(), std::min(kMinWindow, rig.decoder->max_batch()));
   }
   Collector collector(pool);
-  rig.decoder->set_hook([&](TensorRole role, int64_t layer, const float* x, int64_t n_tokens,
-                            int64_t n) { collector.add(role, layer, x, n_tokens, n); });
+  rig.decoder->set_hook([&](const LinearSite& site, const float* x, int64_t n_tokens, int64_t n) {
+    collector.add(site, x, n_tokens, n);
+  });
   std::vector<float> logits(
       static_cast<size_t>(rig.decoder->max_batch() * rig.model->config().vocab_size));
   std::vector<BatchToken> batch;
@@ -133,7 +135,7 @@ Result<ImportanceMatrix> calibrate(const std::filesystem::path& model,
     rig.decoder->forward(batch, rig.cache, logits.data());
     progress(i + 1, n_chunks);
   }
-  ImportanceMatrix matrix = collector.matrix(rig.model->tied());
+  ImportanceMatrix matrix = collector.matrix(*rig.model);
   matrix.set_source({{options.text.filename().string()},
                      static_cast<uint32_t>(n_chunks),
                      static_cast<uint32_t>(rig.decoder->max_batch())});

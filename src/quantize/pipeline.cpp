@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
+#include "model/source.h"
 #include "quantize/pipeline_values.h"
 #include "quantize/pipeline_work.h"
 #include "quantize/plan.h"
@@ -83,9 +84,9 @@ std::string place_of(const GgufTensor& tensor, int64_t index) {
 // One run: a tensor at a time, its chunks dealt to the pool.
 class Run {
  public:
-  Run(const GgufFile& file, QuantizeReport& report, GgufWriter& writer, ThreadPool& pool,
+  Run(const ModelSource& source, QuantizeReport& report, GgufWriter& writer, ThreadPool& pool,
       const QuantizeProgress& progress, const std::atomic<bool>* cancelled)
-      : file_(file),
+      : source_(source),
         report_(report),
         plan_(report.plan),
         writer_(writer),
@@ -96,7 +97,7 @@ class Run {
   Status all() {
     const auto n_threads = static_cast<size_t>(pool_.n_threads());
     float_bytes_ = static_cast<size_t>(longest_piece(plan_)) * sizeof(float);
-    ASSIGN_OR_RETURN(scratch_, Buffer::allocate(n_threads * 2 * float_bytes_));
+    ASSIGN_OR_RETURN(scratch_, Buffer::allocate(n_threads * 3 * float_bytes_));
     if (progress_) work_ = WorkEstimate::measure(plan_, pool_.n_threads());
     for (size_t i = 0; i < plan_.tensors.size(); ++i) RETURN_IF_ERROR(tensor(i));
     return check_cancelled();
@@ -117,7 +118,7 @@ class Run {
         if (thread == 0) report_progress(index);
       }
     });
-    RETURN_IF_ERROR(file_.check_unchanged(plan.source));
+    RETURN_IF_ERROR(source_.check_unchanged(plan.source));
     if (error_) return *error_;
     RETURN_IF_ERROR(check_cancelled());
     RETURN_IF_ERROR(check_values(plan));
@@ -139,11 +140,10 @@ class Run {
     const TensorPlan& plan = plan_.tensors[index];
     const Format& source = *plan.source.format;
     const Format& target = *plan.chosen;
-    const std::span bytes =
-        file_.data(plan.source).subspan(source.size_bytes(chunk.first), source.size_bytes(chunk.n));
     auto* x =
-        reinterpret_cast<float*>(scratch_.data() + static_cast<size_t>(thread) * 2 * float_bytes_);
+        reinterpret_cast<float*>(scratch_.data() + static_cast<size_t>(thread) * 3 * float_bytes_);
     auto* blocks = reinterpret_cast<std::byte*>(x) + float_bytes_;
+    const std::span bytes = source_bytes(plan.source, chunk, blocks + float_bytes_);
 
     std::span output = bytes;
     if (is_block_format(source)) {
@@ -164,6 +164,16 @@ class Run {
     const Status written = writer_.write(index, target.size_bytes(chunk.first), output);
     if (!written.ok()) fail(written.error());
     done_weights_ += chunk.n;
+  }
+
+  // Of the weights of a chunk: in the map, or put together in `room`.
+  std::span<const std::byte> source_bytes(const GgufTensor& tensor, const Chunk& chunk,
+                                          std::byte* room) const {
+    const size_t begin = tensor.format->size_bytes(chunk.first);
+    const size_t size = tensor.format->size_bytes(chunk.n);
+    if (const auto view = source_.view(tensor); !view.empty()) return view.subspan(begin, size);
+    source_.read(tensor, chunk.first, chunk.n, room);
+    return {room, size};
   }
 
   // F16 is what most models come in: the processor's own conversion, which is exact as well.
@@ -196,7 +206,7 @@ class Run {
                         "[{}] tensor {} ({}) has {} {} that are NaN or infinite, the first at {}; "
                         "a model like that cannot be used: the file was damaged or badly "
                         "converted, get it again",
-                        file_.path().string(), plan.source.name, source.name, bad_.count(),
+                        source_.path().string(), plan.source.name, source.name, bad_.count(),
                         is_block_format(source) ? "scales" : "weights",
                         place_of(plan.source, bad_.first()));
     }
@@ -204,7 +214,7 @@ class Run {
       return make_error(ErrorKind::kFailure,
                         "[{}] tensor {} has {} weights too large for {}, which reaches {}, the "
                         "first at {}; BF16 and F32 hold larger ones",
-                        file_.path().string(), plan.source.name, too_large_.count(),
+                        source_.path().string(), plan.source.name, too_large_.count(),
                         plan.chosen->name, largest_weight(*plan.chosen),
                         place_of(plan.source, too_large_.first()));
     }
@@ -221,7 +231,7 @@ class Run {
     const ProcessMemory memory = process_memory();
     report_.anonymous_bytes = std::max(report_.anonymous_bytes, memory.anonymous);
     report_.resident_bytes = std::max(report_.resident_bytes, memory.peak_resident);
-    file_.dont_need(plan_.tensors[index].source);
+    source_.dont_need(plan_.tensors[index].source);
   }
 
   bool is_cancelled() const {
@@ -250,7 +260,7 @@ class Run {
     failed_ = true;
   }
 
-  const GgufFile& file_;
+  const ModelSource& source_;
   QuantizeReport& report_;
   const QuantizePlan& plan_;
   GgufWriter& writer_;
@@ -258,7 +268,8 @@ class Run {
   const QuantizeProgress& progress_;
   const std::atomic<bool>* cancelled_;
 
-  // Per thread: the weights as floats, and the blocks they become (never larger).
+  // Per thread: the weights as floats, the blocks they become, and those they were where the source
+  // has to put them together (never larger).
   Buffer scratch_;
   size_t float_bytes_ = 0;
   WorkEstimate work_;
@@ -288,7 +299,7 @@ Status check_paths(const fs::path& input, const fs::path& output) {
   return input_is_output(output);
 }
 
-Status check_requantize(const GgufFile& file, const QuantizePlan& plan,
+Status check_requantize(const ModelSource& source, const QuantizePlan& plan,
                         const QuantizeOptions& options) {
   if (options.allow_requantize || plan.n_requantized == 0) return {};
   const auto first =
@@ -300,7 +311,7 @@ Status check_requantize(const GgufFile& file, const QuantizePlan& plan,
                     "({} is {}), which adds the errors of both types and brings back nothing that "
                     "the first lost; start from the 16- or 32-bit model, or accept the loss with "
                     "--allow-requantize",
-                    file.path().string(), plan.n_requantized, first->source.name,
+                    source.path().string(), plan.n_requantized, first->source.name,
                     first->source.format->name);
 }
 
@@ -320,21 +331,21 @@ Result<QuantizeReport> quantize_file(const fs::path& input, const fs::path& outp
                                      const std::atomic<bool>* cancelled) {
   const auto start = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(check_paths(input, output));
-  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(input));
+  ASSIGN_OR_RETURN(const auto source, open_source(input));
   QuantizeReport report;
-  ASSIGN_OR_RETURN(report.plan, plan_quantize(file, options));
-  RETURN_IF_ERROR(check_requantize(file, report.plan, options));
+  ASSIGN_OR_RETURN(report.plan, plan_quantize(*source, options));
+  RETURN_IF_ERROR(check_requantize(*source, report.plan, options));
   RETURN_IF_ERROR(check_importance(report.plan));
   for (const std::string& warning : report.plan.warnings) log_warning(warning);
-  ASSIGN_OR_RETURN(GgufWriter writer, make_writer(output, file, options, report.plan));
+  ASSIGN_OR_RETURN(GgufWriter writer, make_writer(output, *source, options, report.plan));
   report.files = writer.paths();
-  for (const fs::path& from : file.paths()) {
+  for (const fs::path& from : source->paths()) {
     for (const fs::path& to : report.files) {
       if (is_same_file(from, to)) return input_is_output(to);
     }
   }
   RETURN_IF_ERROR(writer.begin());
-  RETURN_IF_ERROR(Run(file, report, writer, pool, progress, cancelled).all());
+  RETURN_IF_ERROR(Run(*source, report, writer, pool, progress, cancelled).all());
   RETURN_IF_ERROR(writer.finish());
   if (progress) progress(report.plan.source_bytes, report.plan.source_bytes);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

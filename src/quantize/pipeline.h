@@ -76,12 +76,12 @@ struct QuantizePlan {
   int n_requantized = 0;  // tensors converted from a block format
 };
 
-// What quantize_file() would do with this file; nothing is written. A source that is quantized
+// What quantize_file() would do with this model; nothing is written. A source that is quantized
 // already is planned, too (n_requantized says so). Errors: kFailure (unknown recipe, a type that is
 // not written), kUsage (a flag that cannot be; a type that a tensor named by a flag cannot take;
 // rows that are not whole blocks under RowPolicy::strict), those of ImportanceMatrix::read(), and
 // kInvalid for the importance matrix of another model.
-Result<QuantizePlan> plan_quantize(const GgufFile& file, const QuantizeOptions& options);
+Result<QuantizePlan> plan_quantize(const ModelSource& source, const QuantizeOptions& options);
 
 struct QuantizeReport {
   QuantizePlan plan;
@@ -105,7 +105,8 @@ std::vector<size_t> worst_tensors(const QuantizeReport& report, size_t n);
 // done == total.
 using QuantizeProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
-// Writes the quantized model to `output`, complete or not at all. Metadata is carried over;
+// Writes the quantized model to `output`, complete or not at all. The input is a GGUF file or a
+// Hugging Face folder. Metadata is carried over;
 // general.file_type and general.quantization_version are set, and quantize.imatrix.* as llama.cpp
 // does. progress and cancelled may be null; *cancelled may be set by a signal handler. Anonymous
 // memory: about 1 MB per thread, the metadata and the importance matrix. Errors: those of

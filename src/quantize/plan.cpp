@@ -282,14 +282,21 @@ void add_up(QuantizePlan& plan) {
 
 bool is_block_format(const Format& format) { return format.is_weight && format.block_len > 1; }
 
-Result<GgufWriter> make_writer(const std::filesystem::path& path, const GgufFile& file,
+Result<GgufWriter> make_writer(const std::filesystem::path& path, const ModelSource& source,
                                const QuantizeOptions& options, const QuantizePlan& plan) {
   if (options.keep_split && options.split_max_bytes != 0) {
     return make_error(ErrorKind::kUsage,
                       "[--keep-split] and --split-max-size contradict each other; give one");
   }
+  std::error_code ignored;
+  if (options.keep_split && std::filesystem::is_directory(source.path(), ignored)) {
+    return make_error(ErrorKind::kUsage,
+                      "[--keep-split] keeps the files of a divided GGUF model; [{}] is a folder; "
+                      "--split-max-size divides by size",
+                      source.path().string());
+  }
   GgufWriter writer(path, plan.metadata);
-  const bool keeps_split = options.keep_split && file.paths().size() > 1;
+  const bool keeps_split = options.keep_split && source.paths().size() > 1;
   if (keeps_split || options.split_max_bytes != 0) writer.split(options.split_max_bytes);
   size_t shard = 0;
   for (const TensorPlan& tensor : plan.tensors) {
@@ -298,7 +305,7 @@ Result<GgufWriter> make_writer(const std::filesystem::path& path, const GgufFile
     ASSIGN_OR_RETURN([[maybe_unused]] const size_t index,
                      writer.add_tensor(tensor.source.name, *tensor.chosen, dims));
   }
-  for (; keeps_split && shard + 1 < file.paths().size(); ++shard) writer.start_shard();
+  for (; keeps_split && shard + 1 < source.paths().size(); ++shard) writer.start_shard();
   return writer;
 }
 
@@ -330,11 +337,11 @@ Result<QuantizePlan> plan_tensors(const GgufMetadata& metadata, std::span<const 
   return plan;
 }
 
-Result<QuantizePlan> plan_quantize(const GgufFile& file, const QuantizeOptions& options) {
-  ASSIGN_OR_RETURN(QuantizePlan plan,
-                   plan_tensors(file.metadata(), file.tensors(), options, file.path().string()));
-  plan.source_file_bytes = file.file_bytes();
-  ASSIGN_OR_RETURN(const GgufWriter layout, make_writer({}, file, options, plan));
+Result<QuantizePlan> plan_quantize(const ModelSource& source, const QuantizeOptions& options) {
+  ASSIGN_OR_RETURN(QuantizePlan plan, plan_tensors(source.metadata(), source.tensors(), options,
+                                                   source.path().string()));
+  plan.source_file_bytes = source.file_bytes();
+  ASSIGN_OR_RETURN(const GgufWriter layout, make_writer({}, source, options, plan));
   plan.file_bytes = layout.file_bytes();
   return plan;
 }

@@ -13,7 +13,7 @@ bool is_block_format(const Format& format);
 
 // A writer with the metadata and the tensors of the plan declared, divided into files as the
 // options say, before begin().
-Result<GgufWriter> make_writer(const std::filesystem::path& path, const GgufFile& file,
+Result<GgufWriter> make_writer(const std::filesystem::path& path, const ModelSource& source,
                                const QuantizeOptions& options, const QuantizePlan& plan);
 
 // plan_quantize() without a file: the types need only metadata and shapes. `where` is the name of

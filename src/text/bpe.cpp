@@ -1,291 +1,254 @@
-#include "text/bpe.h"
-
+// Byte-pair encoding by ranked merges, and SentencePiece's by scores.
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "base/utf8.h"
 #include "text/byte_level.h"
-#include "text/pretokenize.h"
-#include "text/special_tokens.h"
+#include "text/merge_chain-inl.h"
+#include "text/token_model.h"
 
 namespace nibble {
 namespace {
 
-// Longer words are cut, so that positions in a word fit 31 bits.
-constexpr size_t kMaxWordBytes = size_t{1} << 30;
+using Symbol = ModelScratch::Symbol;
 
-constexpr int32_t kNoToken = -1;  // a byte that has no token
-constexpr int32_t kMerged = -2;   // became part of the symbol before it
+constexpr int32_t kNoToken = -1;
 
-struct Merge {
-  int32_t left, right, result;
-};
-
-// "<0x0A>" -> 10
-std::optional<uint8_t> value_of_byte_token(std::string_view spelling) {
-  const auto digit = [](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-  };
-  if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>') {
-    return std::nullopt;
-  }
-  const int high = digit(spelling[3]), low = digit(spelling[4]);
-  if (high < 0 || low < 0) return std::nullopt;
-  return static_cast<uint8_t>(high * 16 + low);
-}
-
-class BpeTokenizer final : public Tokenizer {
+// Appends the symbols for characters without a token: byte tokens, the unknown token, or nothing.
+class UnknownCharacters {
  public:
-  BpeTokenizer(VocabularyData data, PreTokenizer splitter, bool whole_words_first)
-      : Tokenizer(std::move(data)),
-        splitter_(std::move(splitter)),
-        whole_words_first_(whole_words_first) {}
-
-  Status index() {
-    RETURN_IF_ERROR(index_tokens());
-    RETURN_IF_ERROR(index_bytes());
-    return index_merges();
-  }
-
-  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override {
-    std::vector<int32_t> tokens;
-    if (options.add_special && data_.add_bos) tokens.push_back(data_.bos);
-    const SpecialTokens& specials = options.parse_special ? all_specials_ : user_defined_;
-    Scratch scratch;
-    for (const TextFragment& fragment : specials.split(text)) {
-      if (fragment.token >= 0) {
-        tokens.push_back(fragment.token);
-        continue;
-      }
-      for (std::string_view word : splitter_.split(fragment.text)) {
-        for (; word.size() > kMaxWordBytes; word.remove_prefix(kMaxWordBytes)) {
-          encode_word(word.substr(0, kMaxWordBytes), scratch, tokens);
-        }
-        encode_word(word, scratch, tokens);
-      }
-    }
-    if (options.add_special && data_.add_eos) tokens.push_back(data_.eos);
-    return tokens;
-  }
-
-  std::string decode(int32_t token, bool with_special) const override {
-    if (token < 0 || token >= vocab_size()) return "";
-    const std::string& spelling = data_.tokens[static_cast<size_t>(token)];
-    switch (type_of(token)) {
-      case TokenType::kControl:
-      case TokenType::kUnknown:
-        return with_special ? spelling : "";
-      case TokenType::kUserDefined:
-        return spelling;
-      case TokenType::kUnused:
-        return "";
-      case TokenType::kByte:
-        return std::string(1, static_cast<char>(value_of_byte_token(spelling).value_or(0)));
-      default:
-        // A spelling outside the byte alphabet is text as it stands.
-        return bytes_of_spelling(spelling).value_or(spelling);
+  UnknownCharacters(const TokenTable& table, const UnknownOptions& options) : options_(options) {
+    for (size_t byte = 0; byte < 256; ++byte) {
+      byte_token_[byte] =
+          options.byte_fallback ? table.byte_token(static_cast<uint8_t>(byte)) : kNoToken;
     }
   }
 
-  int32_t find(std::string_view token) const override {
-    const auto found = by_spelling_.find(token);
-    return found == by_spelling_.end() ? -1 : found->second;
+  // `character` at `begin` of the piece. `was_unknown`: the last appended symbol is an unknown
+  // token with which this one may be fused; updated.
+  void append(std::string_view character, size_t begin, bool& was_unknown,
+              std::vector<Symbol>& symbols) const {
+    const bool has_bytes = std::all_of(character.begin(), character.end(), [&](char c) {
+      return byte_token_[static_cast<unsigned char>(c)] >= 0;
+    });
+    if (has_bytes) {
+      for (const char c : character) {
+        Symbol symbol;
+        symbol.token = byte_token_[static_cast<unsigned char>(c)];
+        symbol.begin = static_cast<uint32_t>(begin++);
+        symbol.length = 1;
+        symbols.push_back(symbol);
+      }
+      was_unknown = false;
+      return;
+    }
+    if (options_.unknown < 0) return;
+    if (!was_unknown || !options_.fuse) {
+      Symbol symbol;
+      symbol.token = options_.unknown;
+      symbol.begin = static_cast<uint32_t>(begin);
+      symbols.push_back(symbol);
+    }
+    symbols.back().length += static_cast<uint32_t>(character.size());
+    was_unknown = true;
   }
 
  private:
-  // The word as a chain of tokens; a position is the index of a symbol's first byte.
-  struct Symbol {
-    int32_t token;
-    int32_t previous, next;  // -1: none
-  };
-  // A candidate merge: rank in the upper, position of the left symbol in the lower 32 bits, so that
-  // the smallest is the best rank, leftmost first. Candidates are not removed when a neighbour
-  // changes; whoever takes one checks that it still describes the chain.
-  struct Scratch {
-    std::vector<Symbol> symbols;
-    std::vector<uint64_t> heap;
-  };
+  UnknownOptions options_;
+  std::array<int32_t, 256> byte_token_{};
+};
 
-  TokenType type_of(int32_t token) const {
-    return data_.types.empty() ? TokenType::kNormal : data_.types[static_cast<size_t>(token)];
+class BpeModel final : public TokenModel {
+ public:
+  BpeModel(const TokenTable& table, const BpeOptions& options)
+      : table_(table), options_(options), unknown_(table, options.unknown) {
+    for (uint32_t c = 0; c < token_of_character_.size(); ++c) {
+      std::string spelling;
+      append_utf8(c, spelling);
+      token_of_character_[c] = table.find_plain(spelling);
+    }
+    if (!options.is_byte_level) return;
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      int32_t& token = token_of_character_[byte_level_character(static_cast<uint8_t>(byte))];
+      if (token < 0) token = table.byte_token(static_cast<uint8_t>(byte));
+    }
   }
 
-  Status index_tokens() {
-    by_spelling_.reserve(data_.tokens.size());
-    for (int32_t id = 0; id < vocab_size(); ++id) {
-      const std::string_view spelling = data_.tokens[static_cast<size_t>(id)];
-      if (spelling.empty()) continue;  // can neither be found nor produced
-      const auto [found, is_new] = by_spelling_.emplace(spelling, id);
-      if (!is_new) {
-        return make_error(
-            ErrorKind::kInvalid,
-            "[tokenizer] tokens {} and {} have the same spelling; spellings must differ; "
-            "the vocabulary is damaged",
-            found->second, id);
-      }
-      const TokenType type = type_of(id);
-      if (type != TokenType::kControl && type != TokenType::kUserDefined &&
-          type != TokenType::kUnknown) {
-        continue;
-      }
-      if (spelling.size() > SpecialTokens::kMaxBytes) {
+  Status index(const std::vector<MergePair>& merges) {
+    const std::string& prefix = options_.continuing_prefix;
+    rank_of_pair_.reserve(merges.size());
+    for (const MergePair& merge : merges) {
+      const int32_t left = table_.find(merge.left), right = table_.find(merge.right);
+      std::string_view tail = merge.right;
+      // The right side begins with the prefix, which the merged token has at its beginning only.
+      if (!prefix.empty() && tail.starts_with(prefix)) tail.remove_prefix(prefix.size());
+      const int32_t result = table_.find(merge.left + std::string(tail));
+      if (left < 0 || right < 0 || result < 0) {
         return make_error(ErrorKind::kInvalid,
-                          "[tokenizer] special token {} has {} bytes; at most {} are allowed; the "
-                          "vocabulary is damaged",
-                          id, spelling.size(), SpecialTokens::kMaxBytes);
-      }
-      all_specials_.add(spelling, id);
-      if (type == TokenType::kUserDefined) user_defined_.add(spelling, id);
-    }
-    return {};
-  }
-
-  Status index_bytes() {
-    for (int byte = 0; byte < 256; ++byte) {
-      const auto value = static_cast<uint8_t>(byte);
-      const int32_t id = find(byte_level_spelling(std::string(1, static_cast<char>(value))));
-      // A control token that happens to be one letter must not come out of plain text.
-      const bool usable = id >= 0 && type_of(id) != TokenType::kControl;
-      token_of_byte_[value] = usable ? id : kNoToken;
-    }
-    for (int32_t id = 0; id < vocab_size(); ++id) {
-      if (type_of(id) != TokenType::kByte) continue;
-      const auto value = value_of_byte_token(data_.tokens[static_cast<size_t>(id)]);
-      if (!value) {
-        return make_error(
-            ErrorKind::kInvalid,
-            "[tokenizer] token {} is a byte token but not spelled <0x00> to <0xFF>; the "
-            "vocabulary is damaged",
-            id);
-      }
-      if (token_of_byte_[*value] == kNoToken) token_of_byte_[*value] = id;
-    }
-    // A real unknown token stands for a byte without a token. Many vocabularies only name some
-    // control token there (SmolLM2: <|endoftext|>), which must not come out of plain text: such a
-    // byte is dropped, as the models' own tokenizers do.
-    if (data_.unknown >= 0 && type_of(data_.unknown) == TokenType::kUnknown) {
-      std::replace(token_of_byte_.begin(), token_of_byte_.end(), kNoToken, data_.unknown);
-    }
-    return {};
-  }
-
-  Status index_merges() {
-    merges_.reserve(data_.merges.size());
-    rank_of_pair_.reserve(data_.merges.size());
-    for (const std::string& line : data_.merges) {
-      const std::string_view merge = line;
-      const size_t space = merge.find(' ', 1);
-      const std::string_view left = merge.substr(0, space);
-      const std::string_view right =
-          space == std::string_view::npos ? std::string_view() : merge.substr(space + 1);
-      const int32_t left_id = find(left), right_id = find(right);
-      const int32_t result = find(std::string(left) + std::string(right));
-      if (left_id < 0 || right_id < 0 || result < 0) {
-        return make_error(
-            ErrorKind::kInvalid,
-            "[tokenizer] merge {} is not two tokens separated by a space that together are "
-            "a token; the vocabulary was cut or is damaged",
-            merges_.size());
+                          "[tokenizer] merge {} is not two tokens separated by a space that "
+                          "together are a token; the vocabulary was cut or is damaged",
+                          results_.size());
       }
       // Plain text never becomes a control token, whatever the merges say.
-      if (type_of(result) != TokenType::kControl) {
-        rank_of_pair_.emplace(pair_key(left_id, right_id), static_cast<uint32_t>(merges_.size()));
+      if (table_.is_plain(result)) {
+        const auto rank = static_cast<uint32_t>(results_.size());
+        rank_of_pair_.emplace(pair_key(left, right), rank);
       }
-      merges_.push_back({left_id, right_id, result});
+      results_.push_back(result);
     }
     return {};
   }
 
+  void encode(std::string_view piece, ModelScratch& scratch,
+              std::vector<int32_t>& tokens) const override {
+    if (options_.whole_words_first) {
+      const int32_t whole = table_.find_plain(piece);
+      if (whole >= 0) {
+        tokens.push_back(whole);
+        return;
+      }
+    }
+    append_characters(piece, scratch.symbols);
+    link_symbols(scratch.symbols);
+    merge_chain(
+        scratch,
+        [&](Symbol& left, const Symbol& right) {
+          const auto found = rank_of_pair_.find(pair_key(left.token, right.token));
+          if (found == rank_of_pair_.end()) return;
+          left.rank = found->second;
+          left.merged = results_[found->second];
+        },
+        [&](const Symbol& symbol, uint32_t rank) { return symbol.merged == results_[rank]; });
+    if (scratch.symbols.empty()) return;
+    for (int32_t i = 0; i >= 0; i = scratch.symbols[static_cast<size_t>(i)].next) {
+      tokens.push_back(scratch.symbols[static_cast<size_t>(i)].token);
+    }
+  }
+
+ private:
   static uint64_t pair_key(int32_t left, int32_t right) {
     return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) |
            static_cast<uint32_t>(right);
   }
 
-  std::optional<uint64_t> candidate(const std::vector<Symbol>& symbols, int32_t left) const {
-    if (left < 0 || symbols[static_cast<size_t>(left)].next < 0) return std::nullopt;
-    const Symbol& symbol = symbols[static_cast<size_t>(left)];
-    const auto found =
-        rank_of_pair_.find(pair_key(symbol.token, symbols[static_cast<size_t>(symbol.next)].token));
-    if (found == rank_of_pair_.end()) return std::nullopt;
-    return (uint64_t{found->second} << 32) | static_cast<uint32_t>(left);
-  }
-
-  // Repeats the best merge anywhere in the word until none applies: O(n log n).
-  void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& tokens) const {
-    if (whole_words_first_) {
-      const int32_t whole = find(byte_level_spelling(word));
-      if (whole >= 0 && type_of(whole) == TokenType::kNormal) {
-        tokens.push_back(whole);
-        return;
-      }
-    }
-    std::vector<Symbol>& symbols = scratch.symbols;
-    std::vector<uint64_t>& heap = scratch.heap;
+  void append_characters(std::string_view piece, std::vector<Symbol>& symbols) const {
+    const bool is_decorated = !options_.continuing_prefix.empty() || !options_.end_suffix.empty();
     symbols.clear();
-    const auto n = static_cast<int32_t>(word.size());
-    for (int32_t i = 0; i < n; ++i) {
-      const auto byte = static_cast<unsigned char>(word[static_cast<size_t>(i)]);
-      symbols.push_back({token_of_byte_[byte], i - 1, i + 1 < n ? i + 1 : -1});
-    }
-    heap.clear();
-    for (int32_t i = 0; i + 1 < n; ++i) {
-      if (const auto merge = candidate(symbols, i)) heap.push_back(*merge);
-    }
-    std::make_heap(heap.begin(), heap.end(), std::greater<>());
-    const auto push = [&](int32_t left) {
-      if (const auto merge = candidate(symbols, left)) {
-        heap.push_back(*merge);
-        std::push_heap(heap.begin(), heap.end(), std::greater<>());
+    bool was_unknown = false;
+    std::string decorated;
+    for (size_t at = 0; at < piece.size();) {
+      const CodePoint point = decode_utf8(piece.substr(at));
+      std::string_view character = piece.substr(at, point.length);
+      int32_t token = kNoToken;
+      if (is_decorated) {
+        decorated = at > 0 ? options_.continuing_prefix : "";
+        decorated += character;
+        if (at + point.length == piece.size()) decorated += options_.end_suffix;
+        character = decorated;
+        token = table_.find_plain(character);
+      } else if (point.valid && point.value < token_of_character_.size()) {
+        token = token_of_character_[point.value];
+      } else {
+        token = table_.find_plain(character);
       }
-    };
-    while (!heap.empty()) {
-      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-      const uint64_t best = heap.back();
-      heap.pop_back();
-      const Merge& merge = merges_[best >> 32];
-      const auto position = static_cast<int32_t>(best & 0xffffffffu);
-      Symbol& left = symbols[static_cast<size_t>(position)];
-      if (left.token != merge.left || left.next < 0) continue;  // outdated
-      Symbol& right = symbols[static_cast<size_t>(left.next)];
-      if (right.token != merge.right) continue;  // outdated
-      left.token = merge.result;
-      left.next = right.next;
-      right.token = kMerged;
-      if (left.next >= 0) symbols[static_cast<size_t>(left.next)].previous = position;
-      push(left.previous);
-      push(position);
-    }
-    for (int32_t i = 0; i >= 0 && i < n; i = symbols[static_cast<size_t>(i)].next) {
-      const int32_t token = symbols[static_cast<size_t>(i)].token;
-      if (token != kNoToken) tokens.push_back(token);
+      if (token >= 0) {
+        Symbol symbol;
+        symbol.token = token;
+        symbol.begin = static_cast<uint32_t>(at);
+        symbol.length = point.length;
+        symbols.push_back(symbol);
+        was_unknown = false;
+      } else {
+        unknown_.append(character, at, was_unknown, symbols);
+      }
+      at += point.length;
     }
   }
 
-  PreTokenizer splitter_;
-  bool whole_words_first_;
-  std::unordered_map<std::string_view, int32_t> by_spelling_;  // views into data_.tokens
-  std::array<int32_t, 256> token_of_byte_{};
-  std::vector<Merge> merges_;  // by rank
+  const TokenTable& table_;
+  BpeOptions options_;
+  UnknownCharacters unknown_;
+  std::array<int32_t, 0x180> token_of_character_{};
+  std::vector<int32_t> results_;  // by rank
   std::unordered_map<uint64_t, uint32_t> rank_of_pair_;
-  SpecialTokens all_specials_;  // control, unknown and user-defined tokens
-  SpecialTokens user_defined_;  // found in any text, special parsing or not
+};
+
+class ScoreModel final : public TokenModel {
+ public:
+  ScoreModel(const TokenTable& table, const std::vector<float>& scores,
+             const UnknownOptions& unknown)
+      : table_(table), unknown_(table, unknown), ranks_(scores.size()) {
+    std::vector<float> sorted(scores);
+    std::sort(sorted.begin(), sorted.end(), std::greater<>());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    for (size_t id = 0; id < scores.size(); ++id) {
+      const auto place =
+          std::lower_bound(sorted.begin(), sorted.end(), scores[id], std::greater<>());
+      ranks_[id] = static_cast<uint32_t>(place - sorted.begin());
+    }
+  }
+
+  void encode(std::string_view piece, ModelScratch& scratch,
+              std::vector<int32_t>& tokens) const override {
+    std::vector<Symbol>& symbols = scratch.symbols;
+    symbols.clear();
+    for (size_t at = 0; at < piece.size();) {
+      Symbol symbol;
+      symbol.begin = static_cast<uint32_t>(at);
+      symbol.length = decode_utf8(piece.substr(at)).length;
+      at += symbol.length;
+      symbols.push_back(symbol);
+    }
+    link_symbols(symbols);
+    merge_chain(
+        scratch,
+        [&](Symbol& left, const Symbol& right) {
+          const size_t length = size_t{left.length} + right.length;
+          if (length > table_.longest_bytes()) return;
+          const int32_t token = table_.find_plain(piece.substr(left.begin, length));
+          if (token < 0) return;
+          left.rank = ranks_[static_cast<size_t>(token)];
+          left.merged = token;
+        },
+        [](const Symbol& symbol, uint32_t rank) { return symbol.rank == rank; });
+    std::vector<Symbol> unknown;
+    bool was_unknown = false;
+    for (int32_t i = symbols.empty() ? -1 : 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
+      const Symbol& symbol = symbols[static_cast<size_t>(i)];
+      const std::string_view text = piece.substr(symbol.begin, symbol.length);
+      const int32_t token = symbol.token >= 0 ? symbol.token : table_.find_plain(text);
+      if (token >= 0) {
+        tokens.push_back(token);
+        was_unknown = false;
+        continue;
+      }
+      const size_t n_before = unknown.size();
+      unknown_.append(text, symbol.begin, was_unknown, unknown);
+      for (size_t k = n_before; k < unknown.size(); ++k) tokens.push_back(unknown[k].token);
+    }
+  }
+
+ private:
+  const TokenTable& table_;
+  UnknownCharacters unknown_;
+  std::vector<uint32_t> ranks_;  // per token: the place of its score, best first
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Tokenizer>> create_bpe_tokenizer(VocabularyData data,
-                                                        const PreTokenizerSpec& spec) {
-  ASSIGN_OR_RETURN(PreTokenizer splitter, PreTokenizer::create(spec));
-  auto tokenizer =
-      std::make_unique<BpeTokenizer>(std::move(data), std::move(splitter), spec.whole_words_first);
-  RETURN_IF_ERROR(tokenizer->index());
-  return std::unique_ptr<Tokenizer>(std::move(tokenizer));
+Result<std::unique_ptr<TokenModel>> make_bpe_model(const TokenTable& table,
+                                                   const std::vector<MergePair>& merges,
+                                                   const BpeOptions& options) {
+  auto model = std::make_unique<BpeModel>(table, options);
+  RETURN_IF_ERROR(model->index(merges));
+  return std::unique_ptr<TokenModel>(std::move(model));
+}
+
+std::unique_ptr<TokenModel> make_score_model(const TokenTable& table, std::vector<float> scores,
+                                             const UnknownOptions& unknown) {
+  return std::make_unique<ScoreModel>(table, scores, unknown);
 }
 
 }  // namespace nibble

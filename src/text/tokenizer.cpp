@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "text/bpe.h"
-#include "text/pretokenize.h"
+#include "text/json_tokenizer.h"
+#include "text/vocabulary_kinds.h"
 
 namespace nibble {
 namespace {
@@ -36,26 +36,6 @@ constexpr std::array<std::string_view, 16> kEndNames = {"<|im_end|>",
 
 bool is_end_name(std::string_view spelling) {
   return std::find(kEndNames.begin(), kEndNames.end(), spelling) != kEndNames.end();
-}
-
-// A name from a file, fit for a message: at most 40 characters, all printable ASCII.
-std::string plain_name(std::string_view name) {
-  std::string plain(name.substr(0, 40));
-  for (char& c : plain) {
-    if (c < 0x20 || c > 0x7e) c = '?';
-  }
-  return plain;
-}
-
-std::string known_splitters() {
-  std::string known;
-  for (const PreTokenizerSpec& row : all_pre_tokenizers()) {
-    for (const std::string_view name : row.names) {
-      known += known.empty() ? "" : ", ";
-      known += name;
-    }
-  }
-  return known;
 }
 
 Status check_special_id(std::string_view what, int32_t id, size_t n_tokens) {
@@ -93,6 +73,15 @@ Status check_vocabulary(const VocabularyData& data) {
   RETURN_IF_ERROR(check_special_id("EOT", data.eot, n));
   RETURN_IF_ERROR(check_special_id("unknown", data.unknown, n));
   RETURN_IF_ERROR(check_special_id("padding", data.padding, n));
+  RETURN_IF_ERROR(check_special_id("EOM", data.eom, n));
+  RETURN_IF_ERROR(check_special_id("CLS", data.cls, n));
+  RETURN_IF_ERROR(check_special_id("SEP", data.sep, n));
+  RETURN_IF_ERROR(check_special_id("mask", data.mask, n));
+  if (data.add_sep && data.sep < 0) {
+    return make_error(ErrorKind::kInvalid,
+                      "[tokenizer] the vocabulary asks for a SEP token at the end of a text but "
+                      "names none; its special token ids are incomplete");
+  }
   if ((data.add_bos && data.bos < 0) || (data.add_eos && data.eos < 0)) {
     return make_error(
         ErrorKind::kInvalid,
@@ -121,40 +110,20 @@ void retype_end_tokens(VocabularyData& data) {
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::create(VocabularyData data) {
-  if (data.model != "gpt2") {
-    return make_error(
-        ErrorKind::kFailure,
-        "[tokenizer] the tokenizer model is \"{}\"; supported is \"gpt2\" (byte-level "
-        "BPE); \"llama\" (SentencePiece), \"bert\" (WordPiece) and others are not",
-        plain_name(data.model));
-  }
-  const PreTokenizerSpec* spec = find_pre_tokenizer(data.pre);
-  if (spec == nullptr) {
-    return make_error(ErrorKind::kFailure,
-                      "[tokenizer] unknown splitter \"{}\" (tokenizer.ggml.pre); known are: {}; a "
-                      "newer version of nibble may know it",
-                      plain_name(data.pre), known_splitters());
-  }
   RETURN_IF_ERROR(check_vocabulary(data));
-  if (data.pre.empty()) {
-    warn(
-        "[tokenizer] the file names no splitter (tokenizer.ggml.pre); taking \"default\", which "
-        "may "
-        "give other tokens than the model was trained with");
-  }
   retype_end_tokens(data);
-  return create_bpe_tokenizer(std::move(data), *spec);
+  if (!data.huggingface_json.empty()) return create_from_json(std::move(data));
+  return create_from_fields(std::move(data));
 }
 
-std::string Tokenizer::decode(std::span<const int32_t> tokens, bool with_special) const {
-  std::string text;
-  for (const int32_t token : tokens) text += decode(token, with_special);
-  return text;
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  const TextPart part = {text, options.parse_special};
+  return encode_parts(std::span(&part, 1), options);
 }
 
 bool Tokenizer::is_end(int32_t token) const {
   if (token < 0 || token >= vocab_size()) return false;
-  if (token == data_.eos || token == data_.eot) return true;
+  if (token == data_.eos || token == data_.eot || token == data_.eom) return true;
   const auto id = static_cast<size_t>(token);
   if (data_.types.empty() || data_.types[id] != TokenType::kControl) return false;
   // Where answers have several parts, <|end|> closes a part and <|return|> the answer.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "base/buffer.h"
@@ -59,7 +60,7 @@ Columns quantized_columns(const KernelTable& table, const Format& format,
 
 std::vector<float> multiply(const KernelTable& table, const Format& format,
                             const std::vector<std::byte>& weights, int64_t n_rows, int64_t row_len,
-                            const Columns& columns, int64_t n_columns) {
+                            const Columns& columns, int64_t n_columns, bool interleaved = false) {
   Buffer scratch = Buffer::allocate(static_cast<size_t>(kernels::scratch_bytes(row_len))).take();
   std::vector<float> out(static_cast<size_t>(n_rows * n_columns), -1.0f);
   MatmulArgs args;
@@ -73,7 +74,7 @@ std::vector<float> multiply(const KernelTable& table, const Format& format,
   args.out = out.data();
   args.out_stride = n_rows;
   args.scratch = scratch.data();
-  table.matmul[static_cast<uint32_t>(format.id)](args);
+  (interleaved ? table.matmul_interleaved : table.matmul)[static_cast<uint32_t>(format.id)](args);
   return out;
 }
 
@@ -184,6 +185,46 @@ TEST_P(IntegerParts, DecodeAndTilePathsGiveTheSameBitsOnRealScales) {
       }
       ASSERT_NEAR(static_cast<double>(tiled[i]), sum, 0.1 * std::sqrt(squares))
           << table->name << " " << format.name;
+    }
+  }
+}
+
+// Rows by eights, in as many bytes, the last group filled up with the last row.
+std::vector<std::byte> interleaved_rows(const KernelTable& table, const Format& format,
+                                        const std::vector<std::byte>& rows, int64_t n_rows,
+                                        int64_t row_len) {
+  const auto row_bytes = static_cast<int64_t>(format.size_bytes(row_len));
+  std::vector<std::byte> out(static_cast<size_t>((n_rows + 7) / 8 * 8 * row_bytes));
+  for (int64_t r = 0; r < n_rows; r += 8) {
+    table.interleave[static_cast<uint32_t>(format.id)](rows.data() + r * row_bytes, row_bytes,
+                                                       std::min<int64_t>(8, n_rows - r), row_len,
+                                                       out.data() + r * row_bytes);
+  }
+  return out;
+}
+
+TEST_P(IntegerParts, InterleavedRowsGiveTheSameBits) {
+  const Format& format = format_of(GetParam());
+  if (kernels::find("portable")->interleave[static_cast<uint32_t>(format.id)] == nullptr) {
+    GTEST_SKIP() << format.name << " is not kept interleaved";
+  }
+  const int64_t row_len = 768, n_rows = 21, n_columns = 7;
+  Random random(14);
+  std::vector<float> x(static_cast<size_t>(n_columns * row_len));
+  for (float& v : x) v = static_cast<float>(random.normal() * 2);
+  const auto weights = testing::random_blocks(format, n_rows * row_len, random);
+  const auto expected_bytes =
+      interleaved_rows(*kernels::find("portable"), format, weights, n_rows, row_len);
+  for (const KernelTable* table : tables()) {
+    const auto groups = interleaved_rows(*table, format, weights, n_rows, row_len);
+    EXPECT_EQ(groups, expected_bytes) << table->name;
+    const Columns columns = quantized_columns(*table, format, x, n_columns, row_len);
+    for (const int64_t n : {int64_t{1}, int64_t{3}, n_columns}) {
+      const auto expected = multiply(*table, format, weights, n_rows, row_len, columns, n);
+      const auto out = multiply(*table, format, groups, n_rows, row_len, columns, n, true);
+      // As bytes: the largest scales of MXFP4 make infinities, and their differences.
+      EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0)
+          << table->name << " " << n;
     }
   }
 }

@@ -124,7 +124,7 @@ TEST(FittedVocabulary, ABrokenOneIsRefused) {
 TEST(FittedVocabulary, MetadataReadsBack) {
   GgufMetadata metadata;
   const VocabularyData data = generate_vocabulary(400);
-  set_vocabulary(data, metadata);
+  write_vocabulary(data, metadata);
   const auto read = read_vocabulary(metadata);
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read->tokens, data.tokens);

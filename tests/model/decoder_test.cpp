@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "ops/interleave.h"
 #include "tests/model/allocation_count.h"
 #include "tests/support/runnable_model.h"
 
@@ -89,12 +90,18 @@ void compute(Rig& setup, int64_t chunk, int neighbours, int64_t start, std::vect
 
 class OneHash : public ::testing::TestWithParam<FormatId> {};
 
-TEST_P(OneHash, OverThreadsChunksNeighboursAndPrefixReuse) {
+TEST_P(OneHash, OverThreadsChunksNeighboursPrefixReuseAndStorage) {
   testing::ScratchFolder folder;
   const auto path = write_tiny(folder, GetParam());
   std::string expected;
   for (const int n_threads : {1, 2, 3, 4}) {
     Rig setup(path, n_threads);
+    if (n_threads % 2 == 0) {  // the other half of the rigs reads the file's rows as they lie
+      ASSERT_TRUE(setup.model->interleave(kernels::active(), setup.pool).ok());
+      const bool has_form = can_interleave(kernels::active(), format_of(GetParam()));
+      EXPECT_EQ(setup.model->output().storage == Storage::kInterleaved, has_form);
+      EXPECT_EQ(setup.model->layers()[1].ffn_down.storage == Storage::kInterleaved, has_form);
+    }
     for (const int64_t chunk : {1, 7, 64, 512}) {
       for (const int neighbours : {0, 2, 7}) {
         for (const bool reuse : {false, true}) {
@@ -164,12 +171,12 @@ TEST(Decoder, LayerByLayerEqualsForwardAndHookSeesEveryLinearInput) {
   setup.decoder->forward(batch, setup.cache, whole.data());
 
   std::vector<std::pair<TensorRole, int64_t>> seen;
-  setup.decoder->set_hook(
-      [&](TensorRole role, int64_t layer, const float*, int64_t n_tokens, int64_t n) {
-        seen.emplace_back(role, layer);
-        EXPECT_EQ(n_tokens, role == TensorRole::output ? 2 : 20);
-        EXPECT_EQ(n, role == TensorRole::ffn_down ? 512 : 256);
-      });
+  setup.decoder->set_hook([&](const LinearSite& site, const float*, int64_t n_tokens, int64_t n) {
+    seen.emplace_back(site.role, site.layer);
+    EXPECT_EQ(site.expert, -1);
+    EXPECT_EQ(n_tokens, site.role == TensorRole::output ? 2 : 20);
+    EXPECT_EQ(n, site.role == TensorRole::ffn_down ? 512 : 256);
+  });
   std::vector<float> hidden(20 * 256);
   setup.decoder->embed(batch, hidden.data());
   for (int64_t layer = 0; layer < 2; ++layer)

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "ops/layers.h"
+#include "ops/rope.h"
 #include "tests/support/random_blocks.h"
 
 namespace nibble {
@@ -100,7 +101,7 @@ TEST(Rope, TurnsPairsByPositionTimesFrequency) {
     options.factors = factors;
     Rope rope = Rope::create(options, 2).take();
     const int32_t positions[] = {0, 6};
-    rope.set_positions(positions, 2);
+    rope.set_positions(positions);
     std::vector<float> x;
     for (int i = 0; i < 2 * 2 * 8; ++i)
       x.push_back(static_cast<float>(i + 1));  // 2 tokens, 2 heads of 8

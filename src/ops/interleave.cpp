@@ -1,0 +1,33 @@
+#include "ops/interleave.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace nibble {
+
+bool can_interleave(const KernelTable& kernels, const Format& format) {
+  return kernels.interleave[static_cast<uint32_t>(format.id)] != nullptr;
+}
+
+int64_t interleaved_bytes(const Format& format, int64_t n_rows, int64_t row_len) {
+  const int64_t n_groups = (n_rows + kRowGroup - 1) / kRowGroup;
+  return n_groups * kRowGroup * static_cast<int64_t>(format.size_bytes(row_len));
+}
+
+Tensor interleave_rows(const KernelTable& kernels, const Tensor& rows, ThreadPool& pool,
+                       std::byte* out) {
+  CHECK(rows.storage != Storage::kInterleaved && can_interleave(kernels, *rows.format));
+  const auto interleave = kernels.interleave[static_cast<uint32_t>(rows.format->id)];
+  const int64_t n_groups = (rows.n_rows + kRowGroup - 1) / kRowGroup;
+  pool.parallel_for(n_groups, 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t g = begin; g < end; ++g) {
+      const int64_t first = g * kRowGroup;
+      interleave(rows.row(first), rows.row_bytes, std::min(kRowGroup, rows.n_rows - first),
+                 rows.row_len, out + first * rows.row_bytes);
+    }
+  });
+  return make_tensor(*rows.format, rows.n_rows, rows.row_len, out, Storage::kInterleaved);
+}
+
+}  // namespace nibble

@@ -1,0 +1,24 @@
+// Rows by eights: the storage kind that decodes and multiplies fastest. The same number of bytes as
+// the rows of the file (rounded up to eight rows), the same results, bit for bit.
+#pragma once
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "ops/tensor.h"
+
+namespace nibble {
+
+// Whether the format has an interleaved form in this table.
+bool can_interleave(const KernelTable& kernels, const Format& format);
+
+// Bytes of the interleaved form of [n_rows, row_len].
+int64_t interleaved_bytes(const Format& format, int64_t n_rows, int64_t row_len);
+
+// The matrix in its interleaved form, written to out: interleaved_bytes() of it, which must outlive
+// the result. can_interleave() must hold. Interleaved matrices are multiplied with quantized
+// activations only: matmul() CHECKs.
+Tensor interleave_rows(const KernelTable& kernels, const Tensor& rows, ThreadPool& pool,
+                       std::byte* out);
+
+}  // namespace nibble
