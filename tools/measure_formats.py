@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Measures what every format costs and how fast it is read; writes bench/results/formats.json.
 
-    tools/measure_formats.py --build build/release --text FILE [--foreign FOLDER] [--tokens N]
+    tools/measure_formats.py --build build/release --text FILE [--foreign FOLDER] [--characters N]
 
 Quality: SmolLM2-135M-Instruct, rescaled (its published weights lie on a 4-bit grid, which would
 flatter every 4-bit type; nibble-lab rescale moves them off it and leaves the function alone).
 `ffn_down`: those matrices in the format, everything else F16. `all`: every matrix but the embedding
 (which stays on its grid) in the format; only for formats that fit rows of 576. Each file is compared
 with the rescaled F32 model. FOLDER holds files NAME.gguf, ffn_down in the format NAME and the rest
-F16, for formats that nibble does not write (tests/e2e/foreign_blocks.py makes them).
+F16, for formats that nibble does not write (tests/e2e/foreign_blocks.py makes them). Of every document
+in FILE its beginning is taken, so that the standard errors are those of many documents.
 Speed: bench/kernels_bench, row-dots over 600 MB beside the read probe, random interleaving, medians.
 """
 
@@ -16,6 +17,7 @@ import argparse
 import datetime
 import json
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,8 +36,17 @@ def run(*arguments):
     return result.stdout
 
 
-def quality(build, model, text, tokens, foreign, wanted, folder):
+def excerpt(text, characters):
+    """The first characters of every document; one begins at a line " = Title = "."""
+    documents = re.split(r"(?m)^(?= = [^=].* = $)", text)
+    return "".join(document[:characters].rstrip() + "\n" for document in documents
+                   if document.strip())
+
+
+def quality(build, model, text, characters, foreign, wanted, folder):
     base = folder / "base.gguf"
+    beginnings = folder / "text.txt"
+    beginnings.write_text(excerpt(text.read_text(), characters))
     run(build / "nibble-lab", "rescale", model, base)
     files = {}
     for name in filter(wanted, WRITTEN):
@@ -48,8 +59,8 @@ def quality(build, model, text, tokens, foreign, wanted, folder):
             "--tensor-type", f"blk={name}")
     for path in sorted(foreign.glob("*.gguf")) if foreign else []:
         files["ffn_down", path.stem] = path
-    out = json.loads(run(build / "nibble", "compare", base, *files.values(), "--text", text,
-                         "--tokens", tokens, "--json"))
+    out = json.loads(run(build / "nibble", "compare", base, *files.values(), "--text", beginnings,
+                         "--json"))
     rows = {}
     for (part, name), model_row in zip(files, out["models"]):
         rows.setdefault(name, {})[part] = {key: model_row[key] for key in KEEP}
@@ -74,7 +85,7 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--foreign", type=Path)
-    parser.add_argument("--tokens", type=int, default=20000)
+    parser.add_argument("--characters", type=int, default=2000, help="of each document")
     root = Path(__file__).resolve().parent.parent
     parser.add_argument("--model", type=Path,
                         default=root / ".cache/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -86,7 +97,7 @@ def main():
     formats = results["formats"]
     if options.only != "speed":
         with tempfile.TemporaryDirectory(prefix="nibble-formats-") as folder:
-            rows, setting = quality(options.build, options.model, options.text, options.tokens,
+            rows, setting = quality(options.build, options.model, options.text, options.characters,
                                     options.foreign,
                                     lambda name: options.types is None or name in options.types,
                                     Path(folder))

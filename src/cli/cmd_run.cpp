@@ -139,6 +139,8 @@ void add_model_flags(CLI::App& verb, RunOptions& options) {
       ->check(CLI::IsMember({"f32", "f16"}, CLI::ignore_case));
   verb.add_option("--cache-type-v", options.value_type, "Type of cached values (short: -ctv)")
       ->check(CLI::IsMember({"f32", "f16"}, CLI::ignore_case));
+  verb.add_flag("--mmap", options.engine.mapped_weights,
+                "Leave the weights in the pages of the file: ready sooner, slower to compute with");
   verb.add_flag("--float-activations", options.float_activations,
                 "Keep activations in float32 instead of 8 bits (slower, exact)");
 }

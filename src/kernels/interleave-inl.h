@@ -5,20 +5,61 @@
 //   group   = its blocks, 8 sizeof(Block) bytes each, in order
 //   block   = units of 32 weights a row, words[kWords][8 rows][4 bytes], halves[kHalves][8 rows]
 //             [2 bytes], bytes[8 rows] when the scale is one
-//   unit    = the planes that the codes need, in this order. Word w (of 8) is the codes 4 w to
-//             4 w + 3 of eight rows, 32 bytes; a plane of n bits holds 8 / n words, the first in
-//             the lowest bits:
-//     nibbles [4][32 bytes], pairs [2][32 bytes], bits [32 bytes]; or bytes [8][32 bytes]
+//   unit    = as many planes of 32 bytes as a code has bits
+//
+// Word w of a unit (of 8) is the codes 4 w to 4 w + 3 of eight rows, 32 bytes. A byte of a plane
+// holds whole codes of as many words as fit, the first in the lowest bits; the bits that are left
+// over at the top of the planes hold the remaining words, piece by piece:
+//
+//   bits of a byte     7 6   5 4 3   2 1 0                    7 6   5 4 3 2 1 0
+//   3-bit, plane 0   | 6   |   1   |   0   |     6-bit, 0   | 6   |      0      |
+//          plane 1   | 7 6 |   3   |   2   |            1   | 6   |      1      |
+//          plane 2   | 7   |   5   |   4   |            ... | 7   |     ...     |
 //
 // What a format needs for it: Interleaved<Block>, in the unpack files.
+
+// Bits [from, from + n) of a plane are bits [to, to + n) of a word.
+struct Piece {
+  int plane, from, n, to;
+};
+struct PiecesOfWord {
+  int n_pieces;
+  Piece pieces[3];
+};
+struct PieceTable {
+  PiecesOfWord words[8];
+};
+constexpr PieceTable make_pieces(int code_bits) {
+  PieceTable table{};
+  const int whole = 8 / code_bits;  // words in a plane
+  const int n_whole = whole * code_bits < 8 ? whole : 8;
+  int plane = 0, from = whole * code_bits;  // the next bits that are left over
+  for (int w = 0; w < 8; ++w) {
+    PiecesOfWord& word = table.words[w];
+    if (w < whole * code_bits) {
+      word = {1, {{w / whole, w % whole * code_bits, code_bits, 0}}};
+      continue;
+    }
+    for (int to = 0; to < code_bits;) {
+      const int left = 8 - from, n = code_bits - to < left ? code_bits - to : left;
+      word.pieces[word.n_pieces++] = {plane, from, n, to};
+      to += n;
+      from += n;
+      if (from == 8) {
+        ++plane;
+        from = n_whole * code_bits;
+      }
+    }
+  }
+  return table;
+}
+template <int kCodeBits>
+inline constexpr PieceTable kPieces = make_pieces(kCodeBits);
 
 template <typename Block>
 struct GroupLayout {
   using I = Interleaved<Block>;
-  static constexpr int kPairsAt = I::kNibbles ? 128 : 0;
-  static constexpr int kBitsAt = kPairsAt + (I::kPairs ? 64 : 0);
-  static constexpr bool kWholeBytes = !I::kNibbles && !I::kPairs && !I::kBits;
-  static constexpr int kUnitBytes = kWholeBytes ? 256 : kBitsAt + (I::kBits ? 32 : 0);
+  static constexpr int kUnitBytes = 32 * I::kCodeBits;
   static constexpr int kWordsAt = Block::kLen / 32 * kUnitBytes;
   static constexpr int kHalvesAt = kWordsAt + 32 * I::kWords;
   static constexpr int kBytesAt = kHalvesAt + 16 * I::kHalves;
@@ -26,35 +67,30 @@ struct GroupLayout {
   static_assert(kBlockBytes == 8 * sizeof(Block));
 };
 
+// Bits [kFrom, kFrom + kN) of each byte, moved to kTo.
+template <int kFrom, int kN, int kTo>
+inline VecI8 move_bits(VecI8 a) {
+  constexpr int kMask = ((1 << kN) - 1) << kTo;
+  if constexpr (kN == 8) {
+    return a;
+  } else if constexpr (kFrom >= kTo) {
+    return bits_at<kFrom - kTo, kMask>(a);
+  } else {
+    return bits_left<kTo - kFrom, kMask>(a);
+  }
+}
+
 // Word w of a unit, four codes of eight rows, as its planes keep them.
 template <typename Block, int w>
 inline VecI8 raw_word(const std::byte* unit) {
-  using I = Interleaved<Block>;
-  using L = GroupLayout<Block>;
-  if constexpr (L::kWholeBytes) return i8_load(unit + 32 * w);
-  VecI8 codes{};
-  if constexpr (I::kNibbles) {
-    const VecI8 both = i8_load(unit + 32 * (w / 2));
-    codes = w % 2 == 0 ? low_nibbles(both) : high_nibbles(both);
-  }
-  if constexpr (I::kPairs) {
-    const VecI8 all = i8_load(unit + L::kPairsAt + 32 * (w / 4));
-    if constexpr (I::kNibbles) {
-      codes = either(codes, bits_to_high<2 * (w % 4), 3>(all));
-    } else {
-      codes = bits_at<2 * (w % 4), 3>(all);
-    }
-  }
-  if constexpr (I::kBits) {
-    const VecI8 all = i8_load(unit + L::kBitsAt);
-    if constexpr (I::kNibbles) {
-      codes = either(codes, bits_to_high<w, 1>(all));
-    } else if constexpr (w < 2) {
-      codes = either(codes, bits_left<2 - w, 4>(all));
-    } else {
-      codes = either(codes, bits_at<w - 2, 4>(all));
-    }
-  }
+  static constexpr PiecesOfWord kWord = kPieces<Interleaved<Block>::kCodeBits>.words[w];
+  const auto piece = [&](auto index) __attribute__((always_inline)) {
+    constexpr Piece p = kWord.pieces[decltype(index)::value];
+    return move_bits<p.from, p.n, p.to>(i8_load(unit + 32 * p.plane));
+  };
+  VecI8 codes = piece(Index<0>());
+  if constexpr (kWord.n_pieces > 1) codes = either(codes, piece(Index<1>()));
+  if constexpr (kWord.n_pieces > 2) codes = either(codes, piece(Index<2>()));
   return codes;
 }
 template <typename Block, int w>
@@ -62,19 +98,20 @@ inline VecI8 group_codes(const std::byte* unit) {
   return Interleaved<Block>::value(raw_word<Block, w>(unit));
 }
 
-// Bits [kFrom, kFrom + kBits) of words 0-7 as planes.
-template <int kFrom, int kBits>
+// Words 0-7 as planes.
+template <int kCodeBits>
 inline void store_planes(const VecI8 words[8], std::byte* out) {
-  constexpr int kPerPlane = 8 / kBits;
-  unrolled<kBits>([&](auto plane) __attribute__((always_inline)) {
-    VecI8 all = i8_set1(0);
-    unrolled<kPerPlane>([&](auto k) __attribute__((always_inline)) {
-      constexpr int kAt = decltype(k)::value, kPlane = decltype(plane)::value;
-      const VecI8 part = bits_at<kFrom, (1 << kBits) - 1>(words[kPlane * kPerPlane + kAt]);
-      all = either(all, bits_left<kBits * kAt, 255>(part));
+  VecI8 planes[kCodeBits];
+  for (VecI8& plane : planes) plane = i8_set1(0);
+  unrolled<8>([&](auto w) __attribute__((always_inline)) {
+    static constexpr PiecesOfWord kWord = kPieces<kCodeBits>.words[decltype(w)::value];
+    unrolled<kWord.n_pieces>([&](auto index) __attribute__((always_inline)) {
+      constexpr Piece p = kWord.pieces[decltype(index)::value];
+      VecI8& plane = planes[p.plane];
+      plane = either(plane, move_bits<p.to, p.n, p.from>(words[decltype(w)::value]));
     });
-    i8_store(out + 32 * decltype(plane)::value, all);
   });
+  for (int p = 0; p < kCodeBits; ++p) i8_store(out + 32 * p, planes[p]);
 }
 
 template <typename Block>
@@ -119,14 +156,7 @@ void interleave(const std::byte* rows, int64_t row_bytes, int64_t n_valid, int64
       transpose8(columns);
       VecI8 words[8];
       for (int w = 0; w < 8; ++w) words[w] = as_bytes(columns[w]);
-      std::byte* unit = out + i * L::kUnitBytes;
-      if constexpr (L::kWholeBytes) {
-        for (int w = 0; w < 8; ++w) i8_store(unit + 32 * w, words[w]);
-      }
-      constexpr int kAbove = I::kNibbles ? 4 : I::kPairs ? 2 : 0;
-      if constexpr (I::kNibbles) store_planes<0, 4>(words, unit);
-      if constexpr (I::kPairs) store_planes<I::kNibbles ? 4 : 0, 2>(words, unit + L::kPairsAt);
-      if constexpr (I::kBits) store_planes<kAbove, 1>(words, unit + L::kBitsAt);
+      store_planes<I::kCodeBits>(words, out + i * L::kUnitBytes);
     }
     for (int r = 0; r < 8; ++r) store_rest<Block>(group.row[r][b], r, out);
   }

@@ -72,8 +72,7 @@ constexpr Bytes make_bytes(F f) {
 // Interleaved<Block>: how the format is kept in eight rows at once (interleave-inl.h), for those
 // that gain by it. Codes go into planes, the rest of the block into `words` and `halves`:
 //
-//   kNibbles, kPairs, kBits
-//                which planes, from the lowest bits of the codes up; none: bytes
+//   kCodeBits    of the codes as the planes keep them
 //   kWords, kHalves, kBytes
 //                how many of each; half 0 is d, half 1 may be m
 //   word(b, k), half(b, k), byte(b)
@@ -99,28 +98,24 @@ concept IsInterleaved = requires {
   Interleaved<Block>::kHalves;
 };
 
+template <int kBits>
 struct Planes {
-  static constexpr bool kNibbles = false, kPairs = false, kBits = false;
+  static constexpr int kCodeBits = kBits;
   static constexpr int kWords = 0, kHalves = 1, kBytes = 0;
   static constexpr int scale_vector(int k) { return k / 4; }  // where scale and minimum k are
   static constexpr int scale_byte(int k) { return k % 4; }
   static VecI8 value(VecI8 raw) { return raw; }
 };
 
-template <typename Block>
-struct PlainScale : Planes {
+template <typename Block, int kBits>
+struct PlainScale : Planes<kBits> {
   static uint16_t half(const Block& b, int) { return b.d; }
 };
-template <typename Block>
-struct ScaleAndMinimum : Planes {
+template <typename Block, int kBits>
+struct ScaleAndMinimum : Planes<kBits> {
   static constexpr int kHalves = 2;
   static uint16_t half(const Block& b, int k) { return k == 0 ? b.d : b.m; }
 };
-template <typename Block>
-struct FiveBits : Block {
-  static constexpr bool kNibbles = true, kBits = true;
-};
-
 // 4-bit codes in qs and nothing else. value(nibbles) turns nibbles into codes.
 template <typename Block>
 struct NibblePairs {
@@ -251,32 +246,22 @@ struct Unpack<BlockQ2_0> {
 };
 
 template <>
-struct Interleaved<BlockQ4_0> : PlainScale<BlockQ4_0> {
-  static constexpr bool kNibbles = true;
-};
+struct Interleaved<BlockQ4_0> : PlainScale<BlockQ4_0, 4> {};
 template <>
-struct Interleaved<BlockQ4_1> : ScaleAndMinimum<BlockQ4_1> {
-  static constexpr bool kNibbles = true;
-};
+struct Interleaved<BlockQ4_1> : ScaleAndMinimum<BlockQ4_1, 4> {};
 template <>
-struct Interleaved<BlockQ5_0> : FiveBits<PlainScale<BlockQ5_0>> {};
+struct Interleaved<BlockQ5_0> : PlainScale<BlockQ5_0, 5> {};
 template <>
-struct Interleaved<BlockQ5_1> : FiveBits<ScaleAndMinimum<BlockQ5_1>> {};
+struct Interleaved<BlockQ5_1> : ScaleAndMinimum<BlockQ5_1, 5> {};
 template <>
-struct Interleaved<BlockQ8_0> : PlainScale<BlockQ8_0> {};
-// Codes of the IQ4 table.
-template <typename Rest>
-struct TableCodes : Rest {
-  static constexpr bool kNibbles = true;
-  static VecI8 value(VecI8 raw) { return lookup16(kIQ4Values, raw); }
-};
+struct Interleaved<BlockQ8_0> : PlainScale<BlockQ8_0, 8> {};
 template <>
-struct Interleaved<BlockIQ4_NL> : TableCodes<PlainScale<BlockIQ4_NL>> {
+struct Interleaved<BlockIQ4_NL> : PlainScale<BlockIQ4_NL, 4> {
   static VecI8 raw(const BlockIQ4_NL& b, int) { return expand_nibbles(b.qs); }
+  static VecI8 value(VecI8 raw) { return Unpack<BlockIQ4_NL>::value(raw); }
 };
 template <>
-struct Interleaved<BlockMXFP4> : Planes {
-  static constexpr bool kNibbles = true;
+struct Interleaved<BlockMXFP4> : Planes<4> {
   static constexpr int kHalves = 0, kBytes = 1;
   static VecI8 raw(const BlockMXFP4& b, int) { return expand_nibbles(b.qs); }
   static VecI8 value(VecI8 raw) { return Unpack<BlockMXFP4>::value(raw); }

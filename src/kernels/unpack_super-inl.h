@@ -277,9 +277,8 @@ struct Unpack<BlockTQ2_0> {
   static uint16_t d(const BlockTQ2_0& b) { return b.d; }
 };
 
-template <typename Block>
-struct PackedSixBits : Planes {  // of Q4_K and Q5_K; layout drawn at BlockQ4_K
-  static constexpr bool kNibbles = true;
+template <typename Block, int kBits>
+struct PackedSixBits : Planes<kBits> {  // of Q4_K and Q5_K; layout drawn at BlockQ4_K
   static constexpr int kWords = 3, kHalves = 2;
   static const uint8_t* word(const Block& b, int k) { return b.scales + 4 * k; }
   static uint16_t half(const Block& b, int k) { return k == 0 ? b.d : b.dmin; }
@@ -290,15 +289,12 @@ struct PackedSixBits : Planes {  // of Q4_K and Q5_K; layout drawn at BlockQ4_K
   }
 };
 template <>
-struct Interleaved<BlockQ4_K> : PackedSixBits<BlockQ4_K> {};
+struct Interleaved<BlockQ4_K> : PackedSixBits<BlockQ4_K, 4> {};
 template <>
-struct Interleaved<BlockQ5_K> : PackedSixBits<BlockQ5_K> {
-  static constexpr bool kBits = true;
-};
+struct Interleaved<BlockQ5_K> : PackedSixBits<BlockQ5_K, 5> {};
 
 template <>
-struct Interleaved<BlockQ6_K> : PlainScale<BlockQ6_K> {
-  static constexpr bool kNibbles = true, kPairs = true;
+struct Interleaved<BlockQ6_K> : PlainScale<BlockQ6_K, 6> {
   static constexpr int kWords = 4;
   static const int8_t* word(const BlockQ6_K& b, int k) { return b.scales + 4 * k; }
   static RowScales<4, 0> scales(const std::byte* words) {
@@ -307,8 +303,7 @@ struct Interleaved<BlockQ6_K> : PlainScale<BlockQ6_K> {
 };
 
 template <>
-struct Interleaved<BlockQ2_K> : Planes {
-  static constexpr bool kPairs = true;
+struct Interleaved<BlockQ2_K> : Planes<2> {
   static constexpr int kWords = 4, kHalves = 2;
   static const uint8_t* word(const BlockQ2_K& b, int k) { return b.scales + 4 * k; }
   static uint16_t half(const BlockQ2_K& b, int k) { return k == 0 ? b.d : b.dmin; }
@@ -321,8 +316,7 @@ struct Interleaved<BlockQ2_K> : Planes {
 };
 
 template <>
-struct Interleaved<BlockQ3_K> : PlainScale<BlockQ3_K> {
-  static constexpr bool kPairs = true, kBits = true;
+struct Interleaved<BlockQ3_K> : PlainScale<BlockQ3_K, 3> {
   static constexpr int kWords = 3;
   static const uint8_t* word(const BlockQ3_K& b, int k) { return b.scales + 4 * k; }
   static RowScales<4, 0> scales(const std::byte* words) {  // layout drawn at BlockQ3_K
@@ -339,12 +333,13 @@ struct Interleaved<BlockQ3_K> : PlainScale<BlockQ3_K> {
 // The low four bits of scale j are nibble j of the word, the high two are pair j of half 1: even
 // and odd sub-blocks stand in vectors of their own.
 template <>
-struct Interleaved<BlockIQ4_XS> : TableCodes<Planes> {
+struct Interleaved<BlockIQ4_XS> : Planes<4> {
   static constexpr int kWords = 1, kHalves = 2;
   static constexpr int scale_vector(int k) { return k % 2; }
   static constexpr int scale_byte(int k) { return k / 2; }
   static constexpr Bytes kOrder = make_bytes([](int i) { return 2 * (i / 4) + i % 4 / 2; });
   static VecI8 raw(const BlockIQ4_XS& b, int i) { return expand_nibbles(b.qs + 16 * i); }
+  static VecI8 value(VecI8 raw) { return lookup16(kIQ4Values, raw); }
   static const uint8_t* word(const BlockIQ4_XS& b, int) { return b.scales_l; }
   static uint16_t half(const BlockIQ4_XS& b, int k) { return k == 0 ? b.d : b.scales_h; }
   static RowScales<2, 0> scales(const std::byte* words) {
@@ -360,9 +355,7 @@ struct Interleaved<BlockIQ4_XS> : TableCodes<Planes> {
 };
 
 template <>
-struct Interleaved<BlockTQ2_0> : PlainScale<BlockTQ2_0> {
-  static constexpr bool kPairs = true;
-};
+struct Interleaved<BlockTQ2_0> : PlainScale<BlockTQ2_0, 2> {};
 
 using SuperBlocks = BlockList<BlockQ2_K, BlockQ3_K, BlockQ4_K, BlockQ5_K, BlockQ6_K, BlockIQ4_XS,
                               BlockTQ1_0, BlockTQ2_0>;

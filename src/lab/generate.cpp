@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "lab/vocabulary_maker.h"
 #include "model/architecture.h"
+#include "model/hf_export.h"
 #include "model/vocabulary.h"
 #include "quantize/recipe.h"
 
@@ -149,6 +150,13 @@ void gaussian_row(uint64_t seed, double deviation, std::span<float> row) {
   for (float& value : row) value = static_cast<float>(deviation * random.normal());
 }
 
+double deviation_of(const GeneratedTensor& tensor, const ModelShape& shape) {
+  const TensorRole role = tensor.identity.role;
+  const bool ends_branch = role == TensorRole::attn_output || role == TensorRole::ffn_down;
+  const double branches = ends_branch ? 2.0 * static_cast<double>(shape.n_layers) : 1.0;
+  return 1.0 / std::sqrt(static_cast<double>(tensor.dims[0]) * branches);
+}
+
 // Encoded weights to copy from, in units of `unit_bytes`.
 struct BlockPool {
   std::vector<std::byte> bytes;
@@ -177,7 +185,7 @@ class Generator {
         std::fill(gains, gains + out.size() / sizeof(float), 1.0f);
       });
     }
-    const double deviation = deviation_of(tensor);
+    const double deviation = deviation_of(tensor, options_.shape);
     if (format.block_len == 1 || plan_.n_params <= kExactWeights) {
       return stream_.write(
           index, [&](int64_t first, int64_t n, int thread, std::span<std::byte> out) {
@@ -202,13 +210,6 @@ class Generator {
   }
 
  private:
-  double deviation_of(const GeneratedTensor& tensor) const {
-    const TensorRole role = tensor.identity.role;
-    const bool ends_branch = role == TensorRole::attn_output || role == TensorRole::ffn_down;
-    const double branches = ends_branch ? 2.0 * static_cast<double>(options_.shape.n_layers) : 1.0;
-    return 1.0 / std::sqrt(static_cast<double>(tensor.dims[0]) * branches);
-  }
-
   void encode_row(const Format& format, uint64_t seed, double deviation, int64_t row_len,
                   int thread, std::span<std::byte> out) {
     std::vector<float>& row = scratch_[static_cast<size_t>(thread)];
@@ -244,6 +245,58 @@ class Generator {
   ThreadPool& pool_;
   std::vector<std::vector<float>> scratch_;  // per thread: a row
   std::map<std::tuple<FormatId, int64_t, double>, BlockPool> pools_;
+};
+
+// The model before it is written anywhere: rows are made when they are asked for.
+class GeneratedSource final : public ModelSource {
+ public:
+  GeneratedSource(const GenerateOptions& options, const GeneratePlan& plan)
+      : options_(options), plan_(plan), path_("shape") {
+    metadata_ = plan.metadata;
+    for (const GeneratedTensor& generated : plan.tensors) {
+      GgufTensor& tensor = tensors_.emplace_back();
+      tensor.name = generated.name;
+      tensor.format = generated.format;
+      tensor.n_dims = static_cast<int>(generated.dims.size());
+      std::copy(generated.dims.begin(), generated.dims.end(), tensor.dims.begin());
+      tensor.size_bytes = tensor.format->size_bytes(tensor.n_elements());
+    }
+    CHECK(!index_names());
+  }
+
+  const std::filesystem::path& path() const override { return path_; }
+  std::vector<std::filesystem::path> paths() const override { return {}; }
+  uint64_t file_bytes() const override { return plan_.tensor_bytes; }
+  std::span<const std::byte> view(const GgufTensor&) const override { return {}; }
+  void will_need(const GgufTensor&, uint64_t, uint64_t) const override {}
+  void dont_need(const GgufTensor&, uint64_t, uint64_t) const override {}
+  Status check_unchanged(const GgufTensor&) const override { return {}; }
+  Status check_unchanged() const override { return {}; }
+
+  // Whole rows of a matrix, as Generator writes them into a file.
+  void read(const GgufTensor& tensor, int64_t first, int64_t n, std::byte* out) const override {
+    const auto index = static_cast<size_t>(find_tensor(tensor.name) - tensors_.data());
+    const GeneratedTensor& generated = plan_.tensors[index];
+    const int64_t row_len = tensor.row_len();
+    std::vector<float> row(static_cast<size_t>(tensor.n_dims == 1 ? n : row_len), 1.0f);
+    if (tensor.n_dims == 1) {
+      tensor.format->encode(row.data(), nullptr, out, n);
+      return;
+    }
+    CHECK(first % row_len == 0 && n % row_len == 0);
+    const double deviation = deviation_of(generated, options_.shape);
+    for (int64_t i = 0; i < n / row_len; ++i) {
+      const auto number = static_cast<uint64_t>(first / row_len + i);
+      gaussian_row(derive_seed(options_.seed, index, number), deviation, row);
+      tensor.format->encode(row.data(), nullptr, out + tensor.format->size_bytes(i * row_len),
+                            row_len);
+    }
+  }
+
+ private:
+  const GenerateOptions& options_;
+  const GeneratePlan& plan_;
+  std::filesystem::path path_;
 };
 
 }  // namespace
@@ -283,6 +336,22 @@ Result<GeneratePlan> generate_model(const GenerateOptions& options,
   Generator generator(options, plan, stream, control.pool);
   for (size_t i = 0; i < plan.tensors.size(); ++i) RETURN_IF_ERROR(generator.tensor(i));
   RETURN_IF_ERROR(writer.finish());
+  return plan;
+}
+
+Result<GeneratePlan> generate_folder(const GenerateOptions& options,
+                                     const std::filesystem::path& folder,
+                                     const JobControl& control) {
+  ASSIGN_OR_RETURN(GeneratePlan plan, plan_model(options));
+  for (const GeneratedTensor& tensor : plan.tensors) {
+    if (tensor.format->block_len == 1) continue;
+    return make_error(ErrorKind::kUsage, "[--type] {}: a folder holds F32, F16 or BF16",
+                      options.type);
+  }
+  const GeneratedSource source(options, plan);
+  ASSIGN_OR_RETURN(
+      [[maybe_unused]] const ExportReport report,
+      export_folder(source, folder, {}, control.pool, control.progress, control.cancelled));
   return plan;
 }
 

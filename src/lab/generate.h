@@ -60,4 +60,9 @@ Result<GeneratePlan> plan_model(const GenerateOptions& options);
 Result<GeneratePlan> generate_model(const GenerateOptions& options,
                                     const std::filesystem::path& output, const JobControl& control);
 
+// The same model as a Hugging Face folder (model/hf_export.h): F32, F16 or BF16, else kUsage.
+Result<GeneratePlan> generate_folder(const GenerateOptions& options,
+                                     const std::filesystem::path& folder,
+                                     const JobControl& control);
+
 }  // namespace nibble::lab

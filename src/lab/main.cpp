@@ -68,7 +68,7 @@ struct Options {
   int64_t n_ctx = 0;
   double sigma = RescaleOptions().sigma;
   int n_threads = 0;
-  bool dry_run = false;
+  bool dry_run = false, as_folder = false;
   TokenizeOptions tokenize;
 };
 
@@ -111,7 +111,8 @@ Status run_shape(const Options& options) {
     return {};
   }
   return timed(options, [&](const JobControl& control) -> Status {
-    const auto plan = generate_model(generate, options.output, control);
+    const auto plan = options.as_folder ? generate_folder(generate, options.output, control)
+                                        : generate_model(generate, options.output, control);
     return plan.ok() ? Status() : Status(plan.error());
   });
 }
@@ -145,6 +146,8 @@ void add_verbs(CLI::App& app, Options& options, std::function<Status()>& job) {
   shape->add_option("--ctx", options.n_ctx, "Context length to write (default: the preset's)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
   shape->add_flag("--dry-run", options.dry_run, "Print tensors and size; write nothing");
+  shape->add_flag("--folder", options.as_folder,
+                  "OUT is a Hugging Face folder (config.json, safetensors), not a GGUF file");
   shape->add_option("OUT", options.output, "The file to write")->required();
   shape->callback([&] { job = [&] { return run_shape(options); }; });
 

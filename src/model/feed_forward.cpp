@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 namespace nibble {
@@ -16,7 +17,7 @@ struct Widths {
         used(c.n_experts_used),
         one(c.n_experts > 0 ? 1 : 0),
         d_model(c.n_experts > 0 ? c.d_model : 0) {}
-  int64_t total() const { return 2 * (d_ff + used + one + d_model) + experts; }
+  int64_t total() const { return 2 * (d_ff + used + one + d_model + experts); }
 };
 
 }  // namespace
@@ -29,11 +30,11 @@ Result<FeedForward> FeedForward::create(const ModelConfig& config, int64_t max_b
   FeedForward result;
   const Widths widths(config);
   const std::pair<Buffer*, int64_t> buffers[] = {
-      {&result.gate_, widths.d_ff},      {&result.up_, widths.d_ff},
-      {&result.router_, widths.experts}, {&result.chosen_, widths.used},
-      {&result.weights_, widths.used},   {&result.members_, widths.one},
-      {&result.shares_, widths.one},     {&result.gathered_, widths.d_model},
-      {&result.parts_, widths.d_model},
+      {&result.gate_, widths.d_ff},        {&result.up_, widths.d_ff},
+      {&result.router_, widths.experts},   {&result.order_, widths.experts},
+      {&result.chosen_, widths.used},      {&result.weights_, widths.used},
+      {&result.members_, widths.one},      {&result.shares_, widths.one},
+      {&result.gathered_, widths.d_model}, {&result.parts_, widths.d_model},
   };
   for (const auto& [buffer, width] : buffers) {
     ASSIGN_OR_RETURN(*buffer, Buffer::allocate(static_cast<size_t>(width * max_batch) * 4));
@@ -79,20 +80,17 @@ void FeedForward::choose_experts(Workspace& workspace, const ModelConfig& config
     for (int64_t t = begin; t < end; ++t) {
       float* probabilities = router_.as<float>() + t * config.n_experts;
       workspace.kernels().softmax(probabilities, config.n_experts);
+      int32_t* order = order_.as<int32_t>() + t * config.n_experts;
+      std::iota(order, order + config.n_experts, 0);
+      std::partial_sort(order, order + n_used, order + config.n_experts, [&](int32_t a, int32_t b) {
+        return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+      });
       int32_t* chosen = chosen_.as<int32_t>() + t * n_used;
       float* weights = weights_.as<float>() + t * n_used;
-      const auto is_taken = [&](int64_t expert, int64_t k) {
-        return std::find(chosen, chosen + k, static_cast<int32_t>(expert)) != chosen + k;
-      };
       float total = 0;
       for (int64_t k = 0; k < n_used; ++k) {
-        int64_t best = -1;
-        for (int64_t e = 0; e < config.n_experts; ++e) {
-          if (best >= 0 && !(probabilities[e] > probabilities[best])) continue;
-          if (!is_taken(e, k)) best = e;
-        }
-        chosen[k] = static_cast<int32_t>(best);
-        total += probabilities[best];
+        chosen[k] = order[k];
+        total += probabilities[order[k]];
       }
       std::sort(chosen, chosen + n_used);
       for (int64_t k = 0; k < n_used; ++k) {

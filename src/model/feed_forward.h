@@ -44,7 +44,7 @@ class FeedForward {
 
   Buffer gate_, up_;  // [max_batch, d_ff]
   // Of a mixture:
-  Buffer router_;  // [max_batch, n_experts]: probabilities
+  Buffer router_, order_;  // [max_batch, n_experts]: probabilities, experts by them
   Buffer chosen_,
       weights_;     // [max_batch, n_experts_used]: experts in ascending order, their weight
   Buffer members_;  // [max_batch] tokens of the expert at hand

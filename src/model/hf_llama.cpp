@@ -118,10 +118,8 @@ void read(HfConfig& config, HfModel& model) {
                   config.number("rms_norm_eps", 0.0, 1.0, kRequired));
   model.set_number("vocab_size", model[HfDim::vocab]);
   model.set_number("rope.dimension_count", model[HfDim::head]);
-  if (config.find("head_dim") != nullptr) {
-    model.set_number("attention.key_length", model[HfDim::head]);
-    model.set_number("attention.value_length", model[HfDim::head]);
-  }
+  model.set_number("attention.key_length", model[HfDim::head]);
+  model.set_number("attention.value_length", model[HfDim::head]);
   // One flag for the biases of Q, K, V and of the matrix behind the attention.
   if (config.flag("attention_bias", false)) model.flags |= kHfAttentionBias | kHfOutputBias;
   if (config.flag("mlp_bias", false)) model.flags |= kHfMlpBias;

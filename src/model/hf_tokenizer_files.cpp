@@ -236,6 +236,11 @@ Result<std::vector<std::pair<std::string, std::string>>> tokenizer_files(
   std::vector<std::pair<std::string, std::string>> files;
   ASSIGN_OR_RETURN(const VocabularyData data, read_vocabulary(metadata));
   files.emplace_back("tokenizer_config.json", config_json(data, metadata));
+  if (data.eot >= 0 && data.eot != data.eos) {  // a second token that ends an answer
+    Json generation = {{"eos_token_id", Json::array({data.eos, data.eot})}};
+    if (data.bos >= 0) generation["bos_token_id"] = data.bos;
+    files.emplace_back("generation_config.json", text_of(generation));
+  }
   if (!data.huggingface_json.empty()) {
     files.emplace_back("tokenizer.json", data.huggingface_json);
   } else if (data.model == "gpt2") {

@@ -15,6 +15,7 @@ template <Text (*change)(const Text&)>
 Result<Value> changed(Machine& machine, const Value& value, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "the filter", {}));
   ASSIGN_OR_RETURN(const Text text, machine.to_text(value));
+  RETURN_IF_ERROR(machine.spend_characters(text.size()));
   return machine.text(change(text), value.escaped());
 }
 
@@ -79,6 +80,7 @@ Result<Value> indent(Machine& machine, const Value& value, CallArguments& argume
     ASSIGN_OR_RETURN(const int64_t n, require_integer(bound[0], "width"));
     ASSIGN_OR_RETURN(width, repeat(Text(" ", Origin::kTemplate), n));
   }
+  RETURN_IF_ERROR(machine.spend_characters(value.text().size()));
   const Text newline("\n", Origin::kTemplate);
   Text source = value.text();
   source.append(newline);  // so that a line break at the end is one more line
@@ -145,7 +147,7 @@ Result<Value> truncate(Machine& machine, const Value& value, CallArguments& argu
 Result<Value> wordcount(Machine& machine, const Value& value, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "wordcount", {}));
   ASSIGN_OR_RETURN(const Text text, machine.to_text(value));
-  RETURN_IF_ERROR(machine.spend_bytes(text.size()));
+  RETURN_IF_ERROR(machine.spend_characters(text.size()));
   std::string_view rest = text.bytes();
   int64_t n = 0;
   bool inside = false;
@@ -177,6 +179,7 @@ Result<Value> escape(Machine& machine, const Value& value, CallArguments& argume
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "escape", {}));
   if (value.escaped() && !always) return value;
   ASSIGN_OR_RETURN(const Text text, machine.to_text(value));
+  RETURN_IF_ERROR(machine.spend_characters(text.size()));
   return machine.text(escape_html(text), true);
 }
 
@@ -186,6 +189,7 @@ Result<Value> urlencode(Machine& machine, const Value& value, CallArguments& arg
     return type_error("urlencode of anything but a text is not supported");
   }
   ASSIGN_OR_RETURN(const Text text, machine.to_text(value));
+  RETURN_IF_ERROR(machine.spend_characters(text.size()));
   Text out;
   for (const Text::Run& run : text.runs()) {
     std::string written;

@@ -315,6 +315,8 @@ Result<Value> replace(Machine& machine, const Value& value, const Text& from, co
   Text out;
   size_t at = 0;
   int64_t n = 0;
+  // A replacement may come with each character.
+  if (from.empty()) RETURN_IF_ERROR(machine.spend_characters(8 * text.size()));
   const auto too_long = [&] { return out.size() + to.size() + text.size() - at > kMaxTextBytes; };
   if (from.empty()) {  // before each character and at the end
     const std::vector<size_t> offsets = character_offsets(text.bytes());
@@ -330,6 +332,7 @@ Result<Value> replace(Machine& machine, const Value& value, const Text& from, co
       if (found == std::string::npos) break;
       out.append(text, at, found);
       at = found + from.size();
+      RETURN_IF_ERROR(machine.spend(1));
       if (too_long()) return type_error("a text of more than 16 MiB");
       out.append(to);
     }

@@ -50,6 +50,8 @@ class Machine {
   // Budgets. kInvalid when they are used up.
   Status spend(uint64_t steps);
   Status spend_bytes(size_t n) { return spend(1 + n / 64); }
+  // For what looks at a text character by character.
+  Status spend_characters(size_t n) { return spend(1 + n / 8); }
   Status spend_items(size_t n) { return spend(1 + n / 4); }
   Status spend_on(const Value& value) { return spend(1 + value.weight() / 4); }
 

@@ -19,7 +19,7 @@ struct NamedMethod {
 template <Text (*change)(const Text&)>
 Result<Value> changed(Machine& machine, const Value& self, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "the method", {}));
-  RETURN_IF_ERROR(machine.spend_bytes(self.text().size()));
+  RETURN_IF_ERROR(machine.spend_characters(self.text().size()));
   return machine.text(change(self.text()), self.escaped());
 }
 
@@ -99,10 +99,12 @@ Result<Value> split(Machine& machine, const Value& self, CallArguments& argument
   const bool at_spaces = !bound.given(0) || bound[0].is(Kind::kNone);
   std::vector<Part> parts;
   if (at_spaces) {
+    RETURN_IF_ERROR(machine.spend_characters(text.size()));
     parts = words(text.bytes());
   } else {
     ASSIGN_OR_RETURN(const Text separator, bound.text(0, Text()));
     if (separator.empty()) return type_error("empty separator");
+    RETURN_IF_ERROR(machine.spend_characters(text.size() / separator.size()));
     parts = from_right ? split_at_from_right(text.bytes(), separator.bytes())
                        : split_at(text.bytes(), separator.bytes());
   }
@@ -128,7 +130,7 @@ Result<Value> split(Machine& machine, const Value& self, CallArguments& argument
 
 Result<Value> splitlines(Machine& machine, const Value& self, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "splitlines", {"keepends"}));
-  RETURN_IF_ERROR(machine.spend_bytes(self.text().size()));
+  RETURN_IF_ERROR(machine.spend_characters(self.text().size()));
   std::vector<Value> items;
   for (Text& line : split_lines(self.text(), bound.truth_of(0, false))) {
     RETURN_IF_ERROR(machine.spend(1));
@@ -244,6 +246,7 @@ Result<Value> count_text(Machine& machine, const Value& self, CallArguments& arg
   ASSIGN_OR_RETURN(const Window where, window(machine, self, bound));
   if (!where.possible) return Value::integer(0);
   if (wanted.empty()) return Value::integer(code_points(where.text) + 1);
+  RETURN_IF_ERROR(machine.spend_characters(where.text.text().size()));
   return Value::integer(
       static_cast<int64_t>(split_at(where.text.text().bytes(), wanted.bytes()).size()) - 1);
 }
@@ -307,6 +310,7 @@ Result<Value> expandtabs(Machine& machine, const Value& self, CallArguments& arg
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "expandtabs", {"tabsize"}));
   ASSIGN_OR_RETURN(const int64_t size, bound.integer(0, 8));
   const Text& text = self.text();
+  RETURN_IF_ERROR(machine.spend_characters(text.size()));
   const std::vector<size_t> offsets = character_offsets(text.bytes());
   Text out;
   int64_t column = 0;
@@ -335,7 +339,7 @@ Result<Value> format_method(Machine& machine, const Value& self, CallArguments& 
 template <bool (*holds)(uint32_t), bool empty_is>
 Result<Value> all_characters(Machine& machine, const Value& self, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "the method", {}));
-  RETURN_IF_ERROR(machine.spend_bytes(self.text().size()));
+  RETURN_IF_ERROR(machine.spend_characters(self.text().size()));
   std::string_view rest = self.text().bytes();
   if (rest.empty()) return Value::boolean(empty_is);
   while (!rest.empty()) {
@@ -351,7 +355,7 @@ bool is_ascii(uint32_t c) { return c < 0x80; }
 template <bool (*wanted)(uint32_t), bool (*unwanted)(uint32_t)>
 Result<Value> cased(Machine& machine, const Value& self, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "the method", {}));
-  RETURN_IF_ERROR(machine.spend_bytes(self.text().size()));
+  RETURN_IF_ERROR(machine.spend_characters(self.text().size()));
   std::string_view rest = self.text().bytes();
   bool any = false;
   while (!rest.empty()) {
@@ -365,7 +369,7 @@ Result<Value> cased(Machine& machine, const Value& self, CallArguments& argument
 
 Result<Value> istitle(Machine& machine, const Value& self, CallArguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::make(arguments, "istitle", {}));
-  RETURN_IF_ERROR(machine.spend_bytes(self.text().size()));
+  RETURN_IF_ERROR(machine.spend_characters(self.text().size()));
   std::string_view rest = self.text().bytes();
   bool inside = false, any = false;
   while (!rest.empty()) {

@@ -175,13 +175,14 @@ Result<Window> window(const Value& start, const Value& stop, const Value& step, 
   return result;
 }
 
-Result<Value> slice_text(Machine& machine, const Value& value, const Window& part,
-                         const std::vector<size_t>& offsets) {
+// `at`: the byte where a character begins.
+template <typename Offset>
+Result<Value> slice_text(Machine& machine, const Value& value, const Window& part, Offset at) {
   const Text& text = value.text();
-  const auto at = [&](int64_t i) { return offsets[static_cast<size_t>(i)]; };
   if (part.step == 1) {
     return machine.text(text.slice(at(part.start), at(part.start + part.n)), value.escaped());
   }
+  RETURN_IF_ERROR(machine.spend_characters(static_cast<size_t>(part.n)));
   Text picked;
   for (int64_t i = 0; i < part.n; ++i) {
     const int64_t index = part.start + i * part.step;
@@ -213,11 +214,13 @@ Result<Text> repeat(const Text& text, int64_t count) {
   if (count > 0 && !text.empty() && static_cast<uint64_t>(count) > kMaxTextBytes / text.size()) {
     return type_error("a text of more than 16 MiB");
   }
-  Text repeated;
-  if (!text.has_data() && text.size() == 1 && count > 0) {
-    return Text(std::string(static_cast<size_t>(count), text.bytes()[0]), Origin::kTemplate);
+  if (count <= 0 || text.empty()) return Text();
+  const size_t n = static_cast<size_t>(count) * text.size();
+  Text repeated = text;
+  while (repeated.size() < n) {  // twice as much each time
+    const Text so_far = repeated;
+    repeated.append(so_far, 0, std::min(so_far.size(), n - repeated.size()));
   }
-  for (int64_t i = 0; i < count && !text.empty(); ++i) repeated.append(text);
   return repeated;
 }
 
@@ -285,10 +288,16 @@ Result<Value> slice(Machine& machine, const Value& container, const Value& start
   RETURN_IF_ERROR(require_defined(container));
   if (container.is(Kind::kString)) {
     RETURN_IF_ERROR(machine.spend_bytes(container.text().size()));
+    const int64_t n = code_points(container);
+    ASSIGN_OR_RETURN(const Window part, window(start, stop, step, n));
+    // Where every character is one byte, no table is needed.
+    if (static_cast<size_t>(n) == container.text().size()) {
+      return slice_text(machine, container, part, [](int64_t i) { return static_cast<size_t>(i); });
+    }
+    RETURN_IF_ERROR(machine.spend_characters(container.text().size()));
     const std::vector<size_t> offsets = character_offsets(container.text().bytes());
-    ASSIGN_OR_RETURN(const Window part,
-                     window(start, stop, step, static_cast<int64_t>(offsets.size()) - 1));
-    return slice_text(machine, container, part, offsets);
+    return slice_text(machine, container, part,
+                      [&](int64_t i) { return offsets[static_cast<size_t>(i)]; });
   }
   if (container.is_sequence()) {
     const auto& items = container.items();

@@ -310,6 +310,11 @@ int64_t code_points(const Value& string) {
     std::string_view rest = object.text.bytes();
     int64_t n = 0;
     while (!rest.empty()) {
+      size_t ascii = 0;
+      while (ascii < rest.size() && static_cast<unsigned char>(rest[ascii]) < 0x80) ++ascii;
+      rest.remove_prefix(ascii);
+      n += static_cast<int64_t>(ascii);
+      if (rest.empty()) break;
       rest.remove_prefix(decode_utf8(rest).length);
       ++n;
     }

@@ -111,7 +111,7 @@ class Value {
 
 struct String : Object {
   String(Text content, bool is_escaped) : text(std::move(content)), escaped(is_escaped) {
-    weight = 1 + text.size() / 64;
+    weight = 1 + text.size() / 16;
   }
   const Text text;
   const bool escaped;

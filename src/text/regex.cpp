@@ -30,8 +30,11 @@ constexpr size_t kMaxExpressionBytes = 64 * 1024;
 // Steps that a search may take. A single match gets few at first and more on demand; what is asked
 // for on demand, by all matches of a text together, is limited linearly. So a run of a million
 // spaces in one match is fine and a million searches that each look to the end are not.
-constexpr uint64_t kFirstLimit = 2000;
-constexpr uint64_t kEscalation = 16;
+constexpr uint64_t kFirstLimit = 250;
+constexpr uint64_t kEscalation = 4;
+// Compiled code counts only some of its steps, so longer texts, where that could matter, are
+// interpreted (about five times as slow, and exact).
+constexpr size_t kMaxJitBytes = 16 * 1024;
 
 struct MatchSpace {
   std::unique_ptr<pcre2_match_data, MatchDataFree> data{pcre2_match_data_create(1, nullptr)};
@@ -92,11 +95,12 @@ struct Regex::Code {
                             static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
       // Without the UTF check: the caller made the text valid, and PCRE2 would check all of it
       // again at every match.
-      constexpr uint32_t kOptions = PCRE2_NO_UTF_CHECK;
-      int status = pcre2_match(code.get(), subject, text.size(), start, kOptions, space.data.get(),
+      constexpr uint32_t kInterpreted = PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT;
+      const uint32_t options = text.size() > kMaxJitBytes ? kInterpreted : PCRE2_NO_UTF_CHECK;
+      int status = pcre2_match(code.get(), subject, text.size(), start, options, space.data.get(),
                                space.context.get());
       if (status == PCRE2_ERROR_JIT_STACKLIMIT) {
-        status = pcre2_match(code.get(), subject, text.size(), start, kOptions | PCRE2_NO_JIT,
+        status = pcre2_match(code.get(), subject, text.size(), start, kInterpreted,
                              space.data.get(), space.context.get());
       }
       if (status != PCRE2_ERROR_MATCHLIMIT || budget < limit * kEscalation) return status;
@@ -151,7 +155,7 @@ std::optional<std::vector<Regex::Match>> Regex::find_all(std::string_view text) 
   std::string_view valid = text;
   if (!is_valid_utf8(text)) valid = copy = replace_invalid(text, replaced);
 
-  uint64_t budget = 20'000'000 + 64 * uint64_t{valid.size()};
+  uint64_t budget = 1'000'000 + 64 * uint64_t{valid.size()};
   size_t at = 0;
   while (at <= valid.size()) {
     const int status = code_->match(valid, at, budget);

@@ -126,7 +126,8 @@ bool is_unicode_mark(uint32_t c) {
 }
 
 bool is_nonspacing_mark(uint32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_MN && !contains(kNewNonspacingMarks, c);
+  return category(c) == UTF8PROC_CATEGORY_MN ? !contains(kNewNonspacingMarks, c)
+                                             : contains(kFormerNonspacingMarks, c);
 }
 
 bool is_punctuation(uint32_t c) {

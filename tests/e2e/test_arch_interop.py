@@ -11,7 +11,7 @@ import struct
 import subprocess
 import unittest
 
-from interop import HERE, PACKAGES, missing
+from interop import HERE, INTEROP, PACKAGES, missing
 from support import TestCase
 
 ARCH = HERE.parent / "golden" / "arch"
@@ -45,7 +45,7 @@ class ArchInteropTest(TestCase):
             requests.append({"model": str(path), "tokens": tokens, "vocab_size": len(values)})
         request = self.dir / "request.json"
         request.write_text(json.dumps(requests))
-        node = ["node", HERE / "arch_reference.mjs", PACKAGES, request]
+        node = [INTEROP / "node", HERE / "arch_reference.mjs", PACKAGES, request]
         result = subprocess.run(node, capture_output=True, timeout=600, check=True)
         for name, answer in zip(MODELS, json.loads(result.stdout)):
             with self.subTest(name):

@@ -71,6 +71,9 @@ def main():
     table("kNewNonspacingMarks", "Nonspacing marks (Mn) that are younger than the table.",
           ranges({c for c in CODE_POINTS
                   if CATEGORY[c] == "Mn" and strip.normalize_str(chr(c))}, of_class("Mn")))
+    table("kFormerNonspacingMarks", "Were nonspacing marks, are something else now.",
+          ranges({c for c in CODE_POINTS if CATEGORY[c] != "Mn" and not strip.normalize_str(chr(c))},
+                 lambda c: True))
     accents = normalizers.StripAccents()
     table("kNewMarks", "Marks (M) that are younger than the table of StripAccents.",
           ranges({c for c in CODE_POINTS

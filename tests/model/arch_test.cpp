@@ -27,7 +27,7 @@ ArchReference reference_of(const std::string& name) {
 
 struct Rig {
   Rig(const std::filesystem::path& path, int n_threads, const Change& change = {},
-      int64_t n_ctx = kContext)
+      int64_t n_ctx = kContext, ActivationMode activations = ActivationMode::kFloat)
       : pool(n_threads) {
     auto loaded = Model::load(path, pool);
     CHECK(loaded.ok());
@@ -36,7 +36,7 @@ struct Rig {
     Decoder::Options options;
     options.max_batch = kContext;
     options.n_ctx = n_ctx;
-    options.activations = ActivationMode::kFloat;
+    options.activations = activations;
     auto created = Decoder::create(*model, pool, options);
     CHECK(created.ok());
     decoder = created.take();
@@ -126,6 +126,49 @@ TEST_P(Arch, OneHashOverThreadsChunksNeighboursAndPrefixReuse) {
   }
 }
 
+// The same with 4-bit weights, put in the place of experts and of fused matrices by replace().
+TEST(ArchQuantized, OneHashOverThreadsAndChunks) {
+  const Format& q4_0 = format_of(FormatId::Q4_0);
+  for (const char* name : {"mixtral", "phi3", "gemma2"}) {
+    const ArchReference reference = reference_of(name);
+    const auto n = static_cast<int64_t>(reference.tokens.size());
+    const GgufFile file = GgufFile::open(golden::arch_folder(name) / "model.gguf").take();
+    std::string expected;
+    for (const int n_threads : {1, 3}) {
+      Rig rig(golden::arch_folder(name) / "model.gguf", n_threads, {}, kContext,
+              ActivationMode::kQuantized);
+      std::vector<std::vector<std::byte>> encoded;
+      for (const GgufTensor& tensor : file.tensors()) {
+        const TensorIdentity identity = identify_tensor(tensor.name);
+        if (identity.layer < 0 || tensor.n_dims < 2 || !is_quantizable(identity.role)) continue;
+        std::vector<float> values(static_cast<size_t>(tensor.n_elements()));
+        tensor.format->decode(file.data(tensor).data(), values.data(), tensor.n_elements());
+        encoded.emplace_back(q4_0.size_bytes(tensor.n_elements()));
+        q4_0.encode(values.data(), nullptr, encoded.back().data(), tensor.n_elements());
+        rig.model->replace(identity.role, identity.layer,
+                           make_tensor(q4_0, tensor.n_rows(), tensor.row_len(),
+                                       encoded.back().data(), Storage::kArena));
+      }
+      for (const int64_t chunk : {1, 7, 200}) {
+        std::vector<float> logits(static_cast<size_t>(n * reference.width));
+        for (int32_t s = 0; s < 3; ++s) rig.cache.truncate(s, 0);
+        for (int64_t begin = 0; begin < n; begin += chunk) {
+          rig.compute(reference, begin, std::min(n, begin + chunk), chunk == 7 ? 2 : 0,
+                      logits.data() + begin * reference.width);
+        }
+        const std::string hash = sha256_hex(std::as_bytes(std::span(logits)));
+        if (expected.empty()) {
+          expected = hash;
+          const double difference = golden::largest_difference(reference, logits);
+          EXPECT_GT(difference, kTolerance) << name;  // the 4-bit weights are in use
+          EXPECT_LT(difference, 20) << name;
+        }
+        ASSERT_EQ(hash, expected) << name << ", " << n_threads << " threads, chunk " << chunk;
+      }
+    }
+  }
+}
+
 TEST_P(Arch, AllocatesNothingAfterConstruction) {
   const ArchReference reference = reference_of(GetParam());
   Rig rig(path(), 2);
@@ -202,6 +245,7 @@ TEST(ArchBranches, EachChangesTheResult) {
       {"llama_yarn", "slow end", config([](ModelConfig& c) { c.yarn_beta_slow = 4; })},
       {"llama_yarn", "magnitude", kNoMagnitude},
       {"mistral", "window", kNoWindow},
+      {"mistral", "exact width of the window", layers([](LayerPlan& p) { ++p.window; })},
       {"mixtral", "second expert", kOneExpert},
       {"mixtral", "normalised weights", kRawExperts},
       {"qwen2", "pairs", kOtherPairs},
@@ -222,6 +266,7 @@ TEST(ArchBranches, EachChangesTheResult) {
       {"gemma3", "window", kNoWindow},
       {"gemma3", "base of windowed layers",
        layers([](LayerPlan& p) { p.turn = LayerPlan::Turn::global; })},
+      {"gemma3", "layers that see everything", layers([](LayerPlan& p) { p.window = 40; })},
       {"gemma3", "scaling of other layers", kNoScaling},
       {"gemma3", "norm of Q", kNoQNorm},
       {"gemma3", "norm after attention", kNoAttnPostNorm},

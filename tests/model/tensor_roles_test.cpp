@@ -64,6 +64,22 @@ TEST(TensorRoles, RelativesAndClasses) {
   }
 }
 
+TEST(TensorRoles, NamesOfPartsAndOfOtherFamilies) {
+  using R = TensorRole;
+  EXPECT_EQ(tensor_name(R::ffn_up, 3, TensorPart::bias), "blk.3.ffn_up.bias");
+  EXPECT_EQ(tensor_name(R::ffn_up, 3, TensorPart::experts), "blk.3.ffn_up_exps.weight");
+  EXPECT_EQ(tensor_name(R::output_norm, -1, TensorPart::bias), "output_norm.bias");
+  EXPECT_EQ(tensor_name(R::ffn_gate_inp, 0), "blk.0.ffn_gate_inp.weight");
+  EXPECT_EQ(tensor_name(R::attn_post_norm, 1), "blk.1.post_attention_norm.weight");
+  EXPECT_EQ(tensor_name(R::ffn_post_norm, 1), "blk.1.post_ffw_norm.weight");
+  EXPECT_EQ(tensor_name(R::position_embd), "position_embd.weight");
+  // Loaders know them by name; recipes go on treating them by their class.
+  EXPECT_EQ(identify_tensor(tensor_name(R::attn_q_norm, 1)).role, R::norm);
+  EXPECT_EQ(identify_tensor(tensor_name(R::ffn_gate_inp, 1)).role, R::precise);
+  EXPECT_FALSE(is_quantizable(R::position_embd));
+  EXPECT_EQ(role_name(R::layer_output_norm), "layer_output_norm");
+}
+
 TEST(TensorRoles, LayersThatAreNone) {
   for (const char* name :
        {"blk.attn_v.weight", "blk..attn_v.weight", "blk.-1.attn_v.weight",
