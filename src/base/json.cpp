@@ -80,6 +80,11 @@ class Builder final : public nlohmann::json_sax<json> {
 }  // namespace
 
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view where, int max_depth) {
+  // nlohmann-json takes a NUL for the end of the text
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return make_error(ErrorKind::kInvalid, "[{}] is no valid JSON at byte {}; it is damaged", where,
+                      nul);
+  }
   Builder builder(max_depth);
   if (!json::sax_parse(text.begin(), text.end(), &builder)) {
     return make_error(ErrorKind::kInvalid, "[{}] {}; it is damaged, or not what its name says",

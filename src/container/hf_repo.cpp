@@ -59,7 +59,7 @@ Result<HfRepo> HfRepo::open(const fs::path& folder) {
   repo.folder_ = folder;
   const fs::path config_path = folder / "config.json";
   if (!is_there(config_path)) {
-    return make_error(ErrorKind::kNotFound,
+    return make_error(ErrorKind::kUsage,
                       "[{}] has no config.json; a folder with config.json, *.safetensors and "
                       "tokenizer files, or a GGUF file, is a model",
                       folder.string());

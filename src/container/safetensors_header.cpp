@@ -196,6 +196,11 @@ Result<std::vector<SafeTensor>> parse_safetensors_header(std::string_view text,
                       "safetensors file",
                       where);
   }
+  // nlohmann-json takes a NUL for the end of the text
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] header: is no valid JSON at byte {}; the file is damaged", where, nul);
+  }
   HeaderReader reader;
   if (!json::sax_parse(text.begin(), text.end(), &reader)) {
     return make_error(ErrorKind::kInvalid, "[{}] header: {}", where, reader.problem);

@@ -21,9 +21,18 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-Status check_folder(const fs::path& folder) {
+// A folder that was made here goes again if nothing came into it.
+struct MadeFolder {
+  fs::path path;  // empty: the folder was there
+  ~MadeFolder() {
+    std::error_code not_empty;
+    if (!path.empty()) fs::remove(path, not_empty);
+  }
+};
+
+Status check_folder(const fs::path& folder, MadeFolder& made) {
   std::error_code error;
-  fs::create_directories(folder, error);
+  if (fs::create_directories(folder, error)) made.path = folder;
   if (!fs::is_directory(folder, error)) {
     return make_error(ErrorKind::kFailure, "[{}] cannot be made a folder: {}", folder.string(),
                       error.message());
@@ -43,6 +52,7 @@ Status check_folder(const fs::path& folder) {
 }  // namespace
 
 struct SafetensorsWriter::State {
+  MadeFolder folder;                 // outlives the files
   std::vector<OutputFile> files;     // texts first, then the weights
   std::vector<std::string> headers;  // per file of weights, with the length before it
   std::vector<std::atomic<uint64_t>> checksums, written;  // per tensor
@@ -85,7 +95,8 @@ uint64_t SafetensorsWriter::file_bytes() const {
 
 Status SafetensorsWriter::begin() {
   CHECK(state_ == nullptr && !texts_.empty());
-  RETURN_IF_ERROR(check_folder(folder_));
+  auto state = std::make_unique<State>(tensors_.size());
+  RETURN_IF_ERROR(check_folder(folder_, state->folder));
   uint64_t end = 0, total = 0;
   n_files_ = 1;
   for (Tensor& tensor : tensors_) {
@@ -108,7 +119,7 @@ Status SafetensorsWriter::begin() {
     }
     add_text(kSafetensorsIndexName, text + "\n  }\n}\n");
   }
-  state_ = std::make_unique<State>(tensors_.size());
+  state_ = std::move(state);
   for (size_t file = 0; file < n_files_; ++file) {
     std::vector<SafeTensor> own;
     for (const Tensor& tensor : tensors_) {

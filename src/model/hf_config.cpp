@@ -17,7 +17,6 @@ constexpr std::string_view kWithoutEffect[] = {
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
-    "add_cross_attention",
     "architectures",
     "attention_dropout",
     "attn_implementation",
@@ -28,7 +27,6 @@ constexpr std::string_view kWithoutEffect[] = {
     "bos_token_id",
     "chunk_size_feed_forward",
     "classifier_dropout",
-    "cross_attention_hidden_size",
     "decoder_start_token_id",
     "diversity_penalty",
     "do_sample",
@@ -45,7 +43,6 @@ constexpr std::string_view kWithoutEffect[] = {
     "hidden_dropout",
     "id2label",
     "initializer_range",
-    "is_decoder",
     "is_llama_config",
     "label2id",
     "length_penalty",
@@ -90,6 +87,11 @@ constexpr std::string_view kWithoutEffect[] = {
     "use_bfloat16",
     "use_cache",
 };
+
+// Of every model too: true would be another model, one that reads a second text's vectors or, of
+// BERT, one that does not look ahead.
+constexpr std::string_view kOnlyFalse[] = {"add_cross_attention", "is_decoder",
+                                           "is_encoder_decoder"};
 
 std::string shown(const json& value) { return printable(value.dump(-1, ' ', true), 60); }
 
@@ -215,6 +217,7 @@ void HfConfig::ignore(std::initializer_list<std::string_view> keys) {
 }
 
 Status HfConfig::finish() {
+  for (const std::string_view key : kOnlyFalse) expect_flag(key, false);
   if (error_) return *error_;
   std::string unknown;
   for (const auto& [key, value] : object_.items()) {

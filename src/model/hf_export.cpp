@@ -64,6 +64,10 @@ class Exporter {
     config_["torch_dtype"] = n_f32_ * 2 >= n_weights_    ? "float32"
                              : n_bf16_ * 2 >= n_weights_ ? "bfloat16"
                                                          : "float16";
+    if (source_.metadata().find(model_.architecture + ".pooling_type") != nullptr) {
+      report_.warnings.push_back(
+          fmt::format("[{}] how embeddings are pooled is not written into the folder", where()));
+    }
     writer_.add_text("config.json", config_.dump(2) + "\n");
     ASSIGN_OR_RETURN(auto texts, tokenizer_files(source_.metadata(), report_.warnings));
     for (auto& [name, text] : texts) writer_.add_text(name, std::move(text));

@@ -139,7 +139,6 @@ void read_basics(HfConfig& config, HfModel& model, const HfBasicKeys& keys) {
   model[HfDim::qkv] = model[HfDim::q] + 2 * model[HfDim::kv];
   model[HfDim::gate_up] = 2 * model[HfDim::d_ff];
   model[HfDim::d_model_3] = 3 * model[HfDim::d_model];
-  config.expect_flag("is_encoder_decoder", false);
   config.expect_flag("tie_encoder_decoder", false);
   if (const nlohmann::json* pruned = config.find("pruned_heads"); pruned && !pruned->empty()) {
     config.refuse("pruned_heads", "none");

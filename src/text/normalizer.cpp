@@ -239,11 +239,10 @@ std::unique_ptr<Normalizer> make_replace(std::string literal, std::string conten
 }
 std::unique_ptr<Normalizer> make_regex_replace(Regex regex, std::string content) {
   return make_step([regex = std::move(regex), content = std::move(content)](std::string_view text) {
-    const auto matches = regex.find_all(text);
-    if (!matches) return std::string(text);
+    uint64_t work = Regex::work_for(text.size());
     std::string out;
     size_t end = 0;
-    for (const Regex::Match& match : *matches) {
+    for (const Regex::Match& match : regex.find_all(text, work)) {
       out += text.substr(end, match.begin - end);
       out += content;
       end = match.end;

@@ -6,6 +6,8 @@ namespace nibble {
 namespace {
 
 constexpr std::string_view kSpaceSymbol = "\u2581";
+// All regular expressions of a chain together may take this many times what one may.
+constexpr uint64_t kStepsAtFullWork = 2;
 
 class PipelineTokenizer final : public Tokenizer {
  public:
@@ -39,6 +41,7 @@ class PipelineTokenizer final : public Tokenizer {
     std::vector<int32_t> tokens;
     if (options.add_special) tokens = pipeline_.prefix;
     ModelScratch scratch;
+    uint64_t regex_work = kStepsAtFullWork * Regex::work_for(n_bytes);
     size_t next_special = 0;
     for (const TextFragment& fragment : pipeline_.added.split(text, special_ranges)) {
       if (fragment.token >= 0) {
@@ -47,14 +50,13 @@ class PipelineTokenizer final : public Tokenizer {
       }
       const auto begin = static_cast<size_t>(fragment.text.data() - text.data());
       const TextRange range = {begin, begin + fragment.text.size()};
-      while (next_special < special_ranges.size() &&
-             special_ranges[next_special].end < range.end) {
+      while (next_special < special_ranges.size() && special_ranges[next_special].end < range.end) {
         ++next_special;
       }
-      const bool is_markup = next_special < special_ranges.size() &&
-                             special_ranges[next_special].begin <= range.begin;
+      const bool is_markup =
+          next_special < special_ranges.size() && special_ranges[next_special].begin <= range.begin;
       encode_fragment(fragment.text, is_markup, begin == 0 && options.at_start,
-                      begin > 0 || options.at_start, scratch, tokens);
+                      begin > 0 || options.at_start, scratch, regex_work, tokens);
     }
     if (options.add_special) {
       tokens.insert(tokens.end(), pipeline_.suffix.begin(), pipeline_.suffix.end());
@@ -79,7 +81,8 @@ class PipelineTokenizer final : public Tokenizer {
 
  private:
   void encode_fragment(std::string_view text, bool is_markup, bool at_start, bool wants_space,
-                       ModelScratch& scratch, std::vector<int32_t>& tokens) const {
+                       ModelScratch& scratch, uint64_t& regex_work,
+                       std::vector<int32_t>& tokens) const {
     std::string normalized(text);
     for (const auto& step : pipeline_.normalizers) normalized = step->apply(normalized);
     if (pipeline_.escapes_spaces && !normalized.empty()) {
@@ -108,7 +111,9 @@ class PipelineTokenizer final : public Tokenizer {
       Pieces pieces;
       pieces.text = fragment.text;
       pieces.list.push_back({0, fragment.text.size(), at_start && is_first});
+      pieces.regex_work = regex_work;
       for (const auto& splitter : pipeline_.splitters) splitter->apply(pieces);
+      regex_work = pieces.regex_work;
       for (const Piece& piece : pieces.list) encode_piece(pieces.view(piece), scratch, tokens);
     }
   }

@@ -27,14 +27,37 @@ struct MatchContextFree {
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 constexpr size_t kMaxExpressionBytes = 64 * 1024;
 
-// Steps that a search may take. A single match gets few at first and more on demand; what is asked
-// for on demand, by all matches of a text together, is limited linearly. So a run of a million
-// spaces in one match is fine and a million searches that each look to the end are not.
-constexpr uint64_t kFirstLimit = 250;
-constexpr uint64_t kEscalation = 4;
-// Compiled code counts only some of its steps, so longer texts, where that could matter, are
-// interpreted (about five times as slow, and exact).
-constexpr size_t kMaxJitBytes = 16 * 1024;
+// Prices of the work budget (regex.h). PCRE2 counts steps too, but anew for every place where a
+// match may begin, and compiled code does not count how far a repeat of one character runs. So the
+// expressions are compiled with a callout before every item: it is charged a fixed price, and the
+// distance from the callout before, which is what the item in between has read (or given back).
+// An item can read far and fail without reaching a callout only if it is a long counted repeat or a
+// back reference; translate_expression() refuses both.
+constexpr uint64_t kWorkPerItem = 8;
+constexpr uint64_t kInterpretedFactor = 4;  // compiled code is about that much faster
+constexpr uint64_t kFreeWork = 2'000'000;
+constexpr uint64_t kWorkPerByte = 300;
+
+struct Meter {
+  uint64_t left;
+  uint64_t factor = 1;
+  size_t at = 0;  // offset of the callout before
+
+  // PCRE2's callout: below zero the search ends with that error.
+  static int charge(pcre2_callout_block* block, void* self) {
+    auto& meter = *static_cast<Meter*>(self);
+    const size_t at = block->current_position;
+    const size_t distance = at > meter.at ? at - meter.at : meter.at - at;
+    const uint64_t price = (kWorkPerItem + distance) * meter.factor;
+    meter.at = at;
+    if (price > meter.left) {
+      meter.left = 0;
+      return PCRE2_ERROR_CALLOUT;
+    }
+    meter.left -= price;
+    return 0;
+  }
+};
 
 struct MatchSpace {
   std::unique_ptr<pcre2_match_data, MatchDataFree> data{pcre2_match_data_create(1, nullptr)};
@@ -42,7 +65,9 @@ struct MatchSpace {
       pcre2_match_context_create(nullptr)};
 
   MatchSpace() {
-    if (context) pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+    if (!context) return;
+    pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+    pcre2_set_match_limit(context.get(), UINT32_MAX);  // the meter is what limits
   }
 };
 
@@ -86,26 +111,22 @@ void restore_offsets(std::vector<Regex::Match>& matches, const std::vector<size_
 struct Regex::Code {
   std::unique_ptr<pcre2_code, CodeFree> code;
 
-  // One search from `start`; PCRE2's return value. Takes steps beyond the first from `budget`.
-  int match(std::string_view text, size_t start, uint64_t& budget) const {
+  // One search from `start`; PCRE2's return value.
+  int match(std::string_view text, size_t start, Meter& meter) const {
     MatchSpace& space = match_space();
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    for (uint64_t limit = kFirstLimit;; limit *= kEscalation) {
-      pcre2_set_match_limit(space.context.get(),
-                            static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
-      // Without the UTF check: the caller made the text valid, and PCRE2 would check all of it
-      // again at every match.
-      constexpr uint32_t kInterpreted = PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT;
-      const uint32_t options = text.size() > kMaxJitBytes ? kInterpreted : PCRE2_NO_UTF_CHECK;
-      int status = pcre2_match(code.get(), subject, text.size(), start, options, space.data.get(),
-                               space.context.get());
-      if (status == PCRE2_ERROR_JIT_STACKLIMIT) {
-        status = pcre2_match(code.get(), subject, text.size(), start, kInterpreted,
-                             space.data.get(), space.context.get());
-      }
-      if (status != PCRE2_ERROR_MATCHLIMIT || budget < limit * kEscalation) return status;
-      budget -= limit * kEscalation;
-    }
+    // Without the UTF check: the caller made the text valid, and PCRE2 would check all of it again
+    // at every match.
+    constexpr uint32_t kInterpreted = PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT;
+    meter.at = start;
+    meter.factor = 1;
+    const int status = pcre2_match(code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK,
+                                   space.data.get(), space.context.get());
+    if (status != PCRE2_ERROR_JIT_STACKLIMIT) return status;
+    meter.at = start;
+    meter.factor = kInterpretedFactor;
+    return pcre2_match(code.get(), subject, text.size(), start, kInterpreted, space.data.get(),
+                       space.context.get());
   }
 };
 
@@ -132,8 +153,8 @@ Result<Regex> Regex::compile(std::string_view expression) {
   auto code = std::make_unique<Code>();
   // ^ and $ are of lines in Ruby's syntax.
   code->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset,
-                                 context.get()));
+                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_AUTO_CALLOUT,
+                                 &error, &offset, context.get()));
   if (!code->code) {
     std::array<unsigned char, 200> reason{};
     pcre2_get_error_message(error, reason.data(), reason.size());
@@ -147,23 +168,25 @@ Result<Regex> Regex::compile(std::string_view expression) {
   return Regex(std::move(code));
 }
 
-std::optional<std::vector<Regex::Match>> Regex::find_all(std::string_view text) const {
+uint64_t Regex::work_for(size_t n_bytes) { return kFreeWork + kWorkPerByte * uint64_t{n_bytes}; }
+
+std::vector<Regex::Match> Regex::find_all(std::string_view text, uint64_t& work) const {
   std::vector<Match> matches;
-  if (!match_space().data || !match_space().context) return std::nullopt;
+  MatchSpace& space = match_space();
+  if (!space.data || !space.context || work == 0) return matches;
   std::vector<size_t> replaced;
   std::string copy;
   std::string_view valid = text;
   if (!is_valid_utf8(text)) valid = copy = replace_invalid(text, replaced);
 
-  uint64_t budget = 1'000'000 + 64 * uint64_t{valid.size()};
-  size_t at = 0;
-  while (at <= valid.size()) {
-    const int status = code_->match(valid, at, budget);
-    if (status == PCRE2_ERROR_NOMATCH) break;
-    if (status < 0) return std::nullopt;
-    const size_t* bounds = pcre2_get_ovector_pointer(match_space().data.get());
+  Meter meter = {.left = work};
+  pcre2_set_callout(space.context.get(), Meter::charge, &meter);
+  for (size_t at = 0; at <= valid.size();) {
+    // No match from here on, or the meter or the memory has run out.
+    if (code_->match(valid, at, meter) < 0) break;
+    const size_t* bounds = pcre2_get_ovector_pointer(space.data.get());
     const Match match = {bounds[0], bounds[1]};
-    if (match.end < match.begin) return std::nullopt;  // \K in a look-ahead
+    if (match.begin < at || match.end < match.begin) break;  // \K in a look-around
     if (match.begin == match.end && !matches.empty() && matches.back().end == match.end) {
       at += at < valid.size() ? decode_utf8(valid.substr(at)).length : 1;
       continue;
@@ -171,6 +194,8 @@ std::optional<std::vector<Regex::Match>> Regex::find_all(std::string_view text) 
     matches.push_back(match);
     at = match.end;
   }
+  pcre2_set_callout(space.context.get(), nullptr, nullptr);
+  work = meter.left;
   restore_offsets(matches, replaced);
   return matches;
 }

@@ -17,6 +17,7 @@ constexpr std::string_view kNotSpace =
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr std::string_view kHexDigit = "0-9a-fA-F";
 constexpr size_t kMaxClassDepth = 20;
+constexpr size_t kMaxRepeats = 1000;
 
 class Translator {
  public:
@@ -70,6 +71,7 @@ class Translator {
     ++at_;
     if (peek() != '?') return {};
     if (peek(1) == '~') return unknown("an absence operator");
+    if (peek(1) == 'P') return unknown("a group in Python's spelling");
     const size_t flags_end = in_.find_first_not_of("imx-", at_ + 1);
     if (flags_end == std::string_view::npos || (in_[flags_end] != ':' && in_[flags_end] != ')') ||
         flags_end == at_ + 1) {
@@ -91,6 +93,11 @@ class Translator {
       return {};
     }
     std::string repeat(in_.substr(at_, end + 1 - at_));
+    // Real ones have 512 at most; long ones would escape the limit on work (regex.cpp).
+    for (size_t i = 1, n = 0; i + 1 < repeat.size(); ++i) {
+      n = repeat[i] == ',' ? 0 : n * 10 + static_cast<size_t>(repeat[i] - '0');
+      if (n > kMaxRepeats) return unknown("a count over 1000");
+    }
     if (repeat.starts_with("{,")) repeat.insert(1, "0");
     at_ = end + 1;
     out_ += repeat;
@@ -142,6 +149,17 @@ class Translator {
         return unknown(fmt::format("\\{}", c));
       case 'u':
         return code_point();
+      case 'k':
+      case '1':
+      case '2':
+      case '3':
+      case '4':
+      case '5':
+      case '6':
+      case '7':
+      case '8':
+      case '9':
+        return unknown("a back reference");
       default:
         return other_escape(out_);
     }

@@ -76,9 +76,12 @@ class Cutter : public Splitter {
     std::vector<Piece> next;
     next.reserve(pieces.list.size());
     std::vector<Part> parts;
+    // One step does not use up what the ones behind it need.
+    const uint64_t share = std::min(pieces.regex_work, Regex::work_for(pieces.text.size()));
+    uint64_t work = share;
     for (const Piece& piece : pieces.list) {
       parts.clear();
-      find(pieces.view(piece), parts);
+      find(pieces.view(piece), work, parts);
       if (invert_) {
         for (Part& part : parts) part.is_delimiter = !part.is_delimiter;
       }
@@ -88,10 +91,12 @@ class Cutter : public Splitter {
       }
     }
     pieces.list = std::move(next);
+    pieces.regex_work -= share - work;
   }
 
  protected:
-  virtual void find(std::string_view text, std::vector<Part>& parts) const = 0;
+  // `work` is what regular expressions may still do.
+  virtual void find(std::string_view text, uint64_t& work, std::vector<Part>& parts) const = 0;
 
  private:
   SplitBehavior behavior_;
@@ -104,14 +109,9 @@ class RegexSplitter final : public Cutter {
       : Cutter(behavior, invert), regex_(std::move(regex)) {}
 
  private:
-  void find(std::string_view text, std::vector<Part>& parts) const override {
+  void find(std::string_view text, uint64_t& work, std::vector<Part>& parts) const override {
     size_t end = 0;
-    const auto matches = regex_.find_all(text);
-    if (!matches) {  // over its limit
-      append_part(parts, 0, text.size(), false);
-      return;
-    }
-    for (const Regex::Match& match : *matches) {
+    for (const Regex::Match& match : regex_.find_all(text, work)) {
       append_part(parts, end, match.begin, false);
       append_part(parts, match.begin, match.end, true);
       end = match.end;
@@ -128,7 +128,7 @@ class TextSplitter final : public Cutter {
       : Cutter(behavior, invert), literal_(std::move(literal)) {}
 
  private:
-  void find(std::string_view text, std::vector<Part>& parts) const override {
+  void find(std::string_view text, uint64_t&, std::vector<Part>& parts) const override {
     size_t end = 0;
     for (size_t at = 0; (at = text.find(literal_, end)) != std::string_view::npos;) {
       append_part(parts, end, at, false);
@@ -147,7 +147,7 @@ class ClassSplitter final : public Cutter {
       : Cutter(behavior, false), is_delimiter_(is_delimiter) {}
 
  private:
-  void find(std::string_view text, std::vector<Part>& parts) const override {
+  void find(std::string_view text, uint64_t&, std::vector<Part>& parts) const override {
     size_t end = 0;
     for (size_t at = 0; at < text.size();) {
       const CodePoint point = decode_utf8(text.substr(at));
@@ -169,7 +169,7 @@ class WordSplitter final : public Cutter {
   WordSplitter() : Cutter(SplitBehavior::kRemoved, false) {}
 
  private:
-  void find(std::string_view text, std::vector<Part>& parts) const override {
+  void find(std::string_view text, uint64_t&, std::vector<Part>& parts) const override {
     enum class Kind { kSpace, kWord, kOther };
     const auto kind_at = [&](size_t at, size_t& length) {
       const CodePoint point = decode_utf8(text.substr(at));
@@ -193,7 +193,7 @@ class LengthSplitter final : public Cutter {
   explicit LengthSplitter(size_t length) : Cutter(SplitBehavior::kIsolated, false), n_(length) {}
 
  private:
-  void find(std::string_view text, std::vector<Part>& parts) const override {
+  void find(std::string_view text, uint64_t&, std::vector<Part>& parts) const override {
     size_t begin = 0, n = 0;
     for (size_t at = 0; at < text.size();) {
       at += decode_utf8(text.substr(at)).length;

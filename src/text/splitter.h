@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct Piece {
 struct Pieces {
   std::string text;
   std::vector<Piece> list;
+  uint64_t regex_work = UINT64_MAX;  // what expressions may still do, see Regex::work_for()
 
   std::string_view view(const Piece& piece) const {
     return std::string_view(text).substr(piece.begin, piece.length);
@@ -34,8 +36,9 @@ enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWith
 class Splitter {
  public:
   virtual ~Splitter() = default;
-  // Cuts every piece. Never fails: a piece on which an expression exceeds its work limit stays
-  // whole. Any bytes are allowed. Any number of threads.
+  // Cuts every piece. Never fails: when an expression has used up what it may do (only texts made
+  // for that, or an expression that is), it leaves the rest of the text as it is. Any bytes are
+  // allowed. Any number of threads.
   virtual void apply(Pieces& pieces) const = 0;
 };
 using SplitterChain = std::vector<std::unique_ptr<Splitter>>;

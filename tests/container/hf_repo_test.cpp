@@ -93,7 +93,7 @@ TEST_F(HfRepoTest, WeightsThatAreNotRead) {
   put(folder_ / "model.safetensors", "PK\x03\x04" + std::string(100, 'x'));
   expect(ErrorKind::kInvalid, "ZIP");
   std::filesystem::remove(folder_ / "config.json");
-  expect(ErrorKind::kNotFound, "config.json");
+  expect(ErrorKind::kUsage, "config.json");
 }
 
 TEST_F(HfRepoTest, ConfigThatIsNoObject) {

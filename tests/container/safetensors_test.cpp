@@ -55,7 +55,7 @@ TEST(Safetensors, LengthsOfTheHeader) {
   expect_refused(safetensors_file("", ""), "'{'");
   expect_refused(safetensors_file("{", ""), "JSON");
   EXPECT_TRUE(parse(safetensors_file("{}", "")).ok());
-  expect_refused(safetensors_file(kSmallHeader, std::string(26, '\0'), 1), "header");
+  expect_refused(safetensors_file(kSmallHeader, std::string(26, '\0'), 1), "JSON");
 }
 
 TEST(Safetensors, OtherThanAnObjectOfTensors) {
@@ -68,7 +68,7 @@ TEST(Safetensors, OtherThanAnObjectOfTensors) {
   expect_refused(safetensors_file(R"({"a":)" + std::string(100000, '['), ""), "an array");
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
-  expect_refused(safetensors_file(deep, ""), "an object");
+  expect_refused(safetensors_file(deep, ""), "field");
   expect_refused(replaced(R"({"format":"pt"})", R"({"format":1})"), "a number");
   expect_refused(replaced(R"({"format":"pt"})", R"({"format":{"a":"b"}})"), "an object");
   for (const char* value : {"null", "true", "-1", "1.5", "\"x\"", "{}", "[]", "[[2],3]"}) {

@@ -82,7 +82,7 @@ class LabTest(support.TestCase):
             with self.subTest(verb):
                 self.assert_refused(3, "missing", verb, self.dir / "missing", out)
                 self.assert_refused(4, "text.gguf", verb, text, out)
-                self.assert_refused(2, "directory", verb, self.dir, out)
+                self.assert_refused(2, "config.json", verb, self.dir, out)
                 self.assert_refused(2, "tiny.gguf", verb, model, model)
         self.assert_refused(2, "--sigma", "rescale", model, out, "--sigma", "2")
 

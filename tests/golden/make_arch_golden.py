@@ -329,7 +329,8 @@ def write_gguf(path, family, c, weights, extra_keys, extra_tensors):
     writer = gguf.GGUFWriter(str(path), family)
     get = lambda *keys: next((c[k] for k in keys if c.get(k) is not None), None)
     key = lambda k: f"{family}.{k}"
-    writer.add_uint32(key("vocab_size"), VOCAB)
+    if family == "llama":
+        writer.add_uint32(key("vocab_size"), VOCAB)
     writer.add_uint32(key("context_length"), get("max_position_embeddings", "n_positions"))
     writer.add_uint32(key("embedding_length"), D)
     writer.add_uint32(key("block_count"), get("num_hidden_layers", "n_layer"))

@@ -49,6 +49,12 @@ inline std::filesystem::path make_hf_folder(const std::filesystem::path& folder,
   write_file(folder / "tokenizer.json", small_tokenizer_json());
   write_file(folder / "tokenizer_config.json",
              R"({"eos_token": "<eos>", "chat_template": "{{ messages[0].content }}"})");
+  if (name.ends_with("bert")) {  // how sentence-transformers says what the embedding is
+    std::filesystem::create_directories(folder / "1_Pooling");
+    write_file(folder / "modules.json", R"([{"type": "models.Transformer", "path": ""},)"
+                                        R"( {"type": "models.Pooling", "path": "1_Pooling"}])");
+    write_file(folder / "1_Pooling" / "config.json", R"({"pooling_mode_mean_tokens": true})");
+  }
   return folder;
 }
 

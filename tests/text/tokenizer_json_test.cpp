@@ -65,7 +65,7 @@ TEST(TokenizerJson, SplitBehaviors) {
                                  {"behavior", behavior},
                                  {"invert", invert}};
     document["model"]["vocab"] = {{"a", 0}, {"c", 1}, {"ac", 2}, {"ca", 3}, {"cc", 4}};
-    document["model"]["merges"] = {{"c", "c"}, {"a", "c"}, {"c", "a"}};
+    document["model"]["merges"] = json::parse(R"([["c", "c"], ["a", "c"], ["c", "a"]])");
     return ids(document, "acca");
   };
   EXPECT_EQ(with("Removed", false), (Ids{0, 0}));
@@ -131,8 +131,8 @@ TEST(TokenizerJson, ContradictionsAreErrors) {
   const auto expect_invalid = [&](const char* named, auto change) {
     expect_error(ErrorKind::kInvalid, named, changed(change));
   };
-  expect_invalid("merge", [](json& j) { j["model"]["merges"] = {{"a", "z"}}; });
-  expect_invalid("merge", [](json& j) { j["model"]["merges"] = {{"b", "c"}}; });
+  expect_invalid("merge", [](json& j) { j["model"]["merges"] = json::parse(R"([["a", "z"]])"); });
+  expect_invalid("merge", [](json& j) { j["model"]["merges"] = json::parse(R"([["b", "c"]])"); });
   expect_invalid("merges", [](json& j) { j["model"]["merges"] = {{"a"}}; });
   expect_invalid("merges", [](json& j) { j["model"]["merges"] = {1}; });
   expect_invalid("same id", [](json& j) { j["model"]["vocab"]["d"] = 0; });
