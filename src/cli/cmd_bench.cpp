@@ -71,7 +71,8 @@ void add_bench(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb =
       app.add_subcommand("bench", "Measure tokens per second beside the limit of the hardware");
-  verb->add_option("MODEL", options->model, "The model (GGUF)")->required();
+  verb->add_option("MODEL", options->model, "The model: a GGUF file, or a Hugging Face folder")
+      ->required();
   verb->add_option("-p,--prefill", options->bench.n_prefill, "Tokens of the prompt")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

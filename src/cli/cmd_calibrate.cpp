@@ -41,7 +41,9 @@ void add_calibrate(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand(
       "calibrate", "Measure on text what each column of the weights is worth (imatrix)");
-  verb->add_option("MODEL", options->model, "The model, best in 16 or 32 bits (GGUF)")->required();
+  verb->add_option("MODEL", options->model,
+                   "The model, best in 16 or 32 bits: a GGUF file, or a folder")
+      ->required();
   verb->add_option("--text,-f,--file", options->calibrate.text,
                    "Text like that which the model will be used for; 50,000 tokens and more")
       ->required();

@@ -1,10 +1,7 @@
 // nibble convert: a folder of safetensors into one GGUF file, at 16 or 32 bits.
 #include <memory>
 
-#include "base/cpu.h"
 #include "cli/command.h"
-#include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "cli/quantize_report.h"
 #include "quantize/pipeline.h"
 
@@ -17,25 +14,6 @@ struct Options {
   int n_threads = 0;
   bool json = false;
 };
-
-Status run_convert(const Options& options) {
-  ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
-  auto report = [&] {
-    ProgressBar bar("converting");
-    const auto progress = [&](uint64_t done, uint64_t total) {
-      bar.update(static_cast<int64_t>(done), static_cast<int64_t>(total));
-    };
-    return quantize_file(options.input, options.output, options.convert, pool, progress,
-                         &interrupted());
-  }();
-  if (!report.ok()) return report.error();
-  if (options.json) {
-    fmt::print("{}\n", report_json(*report).dump(2));
-  } else {
-    print_report(*report);
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -57,8 +35,12 @@ void add_convert(CLI::App& app, Command& command) {
       ->allow_extra_args(false);
   add_threads_flag(*verb, options->n_threads);
   add_json_flag(*verb, options->json);
-  verb->callback(
-      [options, &command] { command.run = [options] { return run_convert(*options); }; });
+  verb->callback([options, &command] {
+    command.run = [options] {
+      return write_and_report("converting", options->input, options->output, options->convert,
+                              options->n_threads, options->json);
+    };
+  });
 }
 
 }  // namespace nibble

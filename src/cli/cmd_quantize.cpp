@@ -90,22 +90,8 @@ Status run_quantize(Options options) {
   if (options.compat_fallback) options.quantize.rows = RowPolicy::like_llama_cpp;
   if (options.strict) options.quantize.rows = RowPolicy::strict;
   if (options.dry_run) return run_dry(options);
-  ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
-  auto report = [&] {
-    ProgressBar bar("quantizing");
-    const auto progress = [&](uint64_t done, uint64_t total) {
-      bar.update(static_cast<int64_t>(done), static_cast<int64_t>(total));
-    };
-    return quantize_file(options.input, options.output, options.quantize, pool, progress,
-                         &interrupted());
-  }();
-  if (!report.ok()) return report.error();
-  if (options.json) {
-    fmt::print("{}\n", report_json(*report).dump(2));
-  } else {
-    print_report(*report);
-  }
-  return {};
+  return write_and_report("quantizing", options.input, options.output, options.quantize,
+                          options.n_threads, options.json);
 }
 
 void add_type_flags(CLI::App& verb, QuantizeOptions& options) {
@@ -149,7 +135,8 @@ void add_split_flags(CLI::App& verb, QuantizeOptions& options) {
 void add_quantize(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("quantize", "Write a model with fewer bits per weight");
-  verb->add_option("IN", options->input, "The model to read: a GGUF file, or a Hugging Face folder")->required();
+  verb->add_option("IN", options->input, "The model to read: a GGUF file, or a Hugging Face folder")
+      ->required();
   verb->add_option("OUT", options->words[0], "The file to write");
   verb->add_option("TYPE", options->words[1], "The type, as a word instead of --to");
   verb->add_option("THREADS", options->words[2], "Threads, as a last word");

@@ -188,7 +188,8 @@ std::string format_statistics(const GenerateStats& stats, double load_ms, int64_
 void add_run(CLI::App& app, Command& command) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = app.add_subcommand("run", "Chat with a model, or let it continue a text");
-  verb->add_option("MODEL", options->model, "The model (GGUF)")->required();
+  verb->add_option("MODEL", options->model, "The model: a GGUF file, or a Hugging Face folder")
+      ->required();
   auto* prompt = verb->add_option("-p,--prompt", options->prompt,
                                   "Answer this and end (default: a conversation)");
   verb->add_option("-f,--file", options->file, "Read the prompt from a file")->excludes(prompt);

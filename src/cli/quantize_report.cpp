@@ -3,6 +3,8 @@
 #include <cmath>
 #include <map>
 
+#include "base/cpu.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 
 namespace nibble {
@@ -55,6 +57,40 @@ void print_worst(const QuantizeReport& report) {
   }
 }
 
+Json report_json(const QuantizeReport& report) {
+  Json document = plan_json(report.plan);
+  for (size_t i = 0; i < report.relative_errors.size(); ++i) {
+    if (report.relative_errors[i] < 0) continue;
+    document["tensors"][i]["relative_error"] = report.relative_errors[i];
+  }
+  document["worst"] = Json::array();
+  for (const size_t i : worst_tensors(report, kShownWorst)) {
+    document["worst"].push_back({{"name", report.plan.tensors[i].source.name},
+                                 {"type", report.plan.tensors[i].chosen->name},
+                                 {"relative_error", report.relative_errors[i]}});
+  }
+  document["seconds"] = report.seconds;
+  document["anonymous_bytes"] = report.anonymous_bytes;
+  document["resident_bytes"] = report.resident_bytes;
+  document["files"] = Json::array();
+  for (const auto& path : report.files) document["files"].push_back(path.string());
+  return document;
+}
+
+void print_report(const QuantizeReport& report) {
+  const size_t n_files = report.files.size();
+  fmt::print("{}{} written in {:.1f} s\n", report.files.front().string(),
+             n_files > 1 ? fmt::format(" and {} more", n_files - 1) : "", report.seconds);
+  print_sizes(report.plan);
+  print_substitutes(report.plan);
+  print_worst(report);
+  if (report.anonymous_bytes > 0) {
+    fmt::print("memory: {} of its own, at most {} with pages of the files\n",
+               human_bytes(static_cast<double>(report.anonymous_bytes)),
+               human_bytes(static_cast<double>(report.resident_bytes)));
+  }
+}
+
 }  // namespace
 
 Json plan_json(const QuantizePlan& plan) {
@@ -82,26 +118,6 @@ Json plan_json(const QuantizePlan& plan) {
   return document;
 }
 
-Json report_json(const QuantizeReport& report) {
-  Json document = plan_json(report.plan);
-  for (size_t i = 0; i < report.relative_errors.size(); ++i) {
-    if (report.relative_errors[i] < 0) continue;
-    document["tensors"][i]["relative_error"] = report.relative_errors[i];
-  }
-  document["worst"] = Json::array();
-  for (const size_t i : worst_tensors(report, kShownWorst)) {
-    document["worst"].push_back({{"name", report.plan.tensors[i].source.name},
-                                 {"type", report.plan.tensors[i].chosen->name},
-                                 {"relative_error", report.relative_errors[i]}});
-  }
-  document["seconds"] = report.seconds;
-  document["anonymous_bytes"] = report.anonymous_bytes;
-  document["resident_bytes"] = report.resident_bytes;
-  document["files"] = Json::array();
-  for (const auto& path : report.files) document["files"].push_back(path.string());
-  return document;
-}
-
 void print_plan(const QuantizePlan& plan) {
   for (const TensorPlan& tensor : plan.tensors) {
     fmt::print("  {:<32} {:<7} -> {:<7} {}{}\n", tensor.source.name, tensor.source.format->name,
@@ -112,18 +128,23 @@ void print_plan(const QuantizePlan& plan) {
   print_substitutes(plan);
 }
 
-void print_report(const QuantizeReport& report) {
-  const size_t n_files = report.files.size();
-  fmt::print("{}{} written in {:.1f} s\n", report.files.front().string(),
-             n_files > 1 ? fmt::format(" and {} more", n_files - 1) : "", report.seconds);
-  print_sizes(report.plan);
-  print_substitutes(report.plan);
-  print_worst(report);
-  if (report.anonymous_bytes > 0) {
-    fmt::print("memory: {} of its own, at most {} with pages of the files\n",
-               human_bytes(static_cast<double>(report.anonymous_bytes)),
-               human_bytes(static_cast<double>(report.resident_bytes)));
+Status write_and_report(const char* label, const std::string& input, const std::string& output,
+                        const QuantizeOptions& options, int n_threads, bool json) {
+  ThreadPool pool(n_threads > 0 ? n_threads : usable_cores());
+  const auto report = [&] {
+    ProgressBar bar(label);
+    const auto progress = [&](uint64_t done, uint64_t total) {
+      bar.update(static_cast<int64_t>(done), static_cast<int64_t>(total));
+    };
+    return quantize_file(input, output, options, pool, progress, &interrupted());
+  }();
+  if (!report.ok()) return report.error();
+  if (json) {
+    fmt::print("{}\n", report_json(*report).dump(2));
+  } else {
+    print_report(*report);
   }
+  return {};
 }
 
 }  // namespace nibble

@@ -1,4 +1,4 @@
-// What `nibble quantize` says at its end: as text, and as JSON.
+// What `nibble quantize` and `nibble convert` do and say, as text or as JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,10 +8,12 @@
 namespace nibble {
 
 nlohmann::ordered_json plan_json(const QuantizePlan& plan);
-nlohmann::ordered_json report_json(const QuantizeReport& report);
 
 // Every tensor with its types and size, then the sums.
 void print_plan(const QuantizePlan& plan);
-void print_report(const QuantizeReport& report);
+
+// quantize_file() under a progress bar with this label, then its report.
+Status write_and_report(const char* label, const std::string& input, const std::string& output,
+                        const QuantizeOptions& options, int n_threads, bool json);
 
 }  // namespace nibble

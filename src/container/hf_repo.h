@@ -28,8 +28,8 @@ class HfRepo {
 
   // Reads the configuration and the headers of all weights. Errors: kNotFound (folder, a shard),
   // kInvalid (JSON, headers; an index that names other places than the folder, or whose list of
-  // tensors is not that of its files), kUsage (a folder without config.json, or with pickled weights
-  // only).
+  // tensors is not that of its files), kUsage (a folder without config.json, or with pickled
+  // weights only).
   static Result<HfRepo> open(const std::filesystem::path& folder);
 
   HfRepo(HfRepo&&) = default;

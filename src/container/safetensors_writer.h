@@ -16,8 +16,8 @@
 namespace nibble {
 
 // Declare every tensor and text, begin(), write the data of each tensor in any order and in any
-// pieces, finish(). Until then, and after any failure, nothing stands under a final name; the
-// folder itself may have been made.
+// pieces, finish(). Until then, and after any failure, nothing stands under a final name, and a
+// folder that begin() made is gone again.
 class SafetensorsWriter {
  public:
   // One file, or several with an index when they would be larger than max_file_bytes.

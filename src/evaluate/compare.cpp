@@ -123,7 +123,8 @@ Status Comparer::load(const std::filesystem::path& base,
   for (const auto& path : models) {
     ASSIGN_OR_RETURN(Runner runner, make_runner(path, pool_, options_.window,
                                                 ActivationMode::kQuantized, FormatId::F16));
-    ASSIGN_OR_RETURN(const VocabularyData other, read_vocabulary(runner.model->source().metadata()));
+    ASSIGN_OR_RETURN(const VocabularyData other,
+                     read_vocabulary(runner.model->source().metadata()));
     if (runner.model->config().vocab_size != vocab_size() ||
         other.tokens != tokenizer_->vocabulary().tokens) {
       return make_error(ErrorKind::kFailure,

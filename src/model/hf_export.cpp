@@ -212,21 +212,9 @@ Status Exporter::check_made(const std::string& name, const std::vector<float>& v
 }
 
 Status Exporter::add_tensors() {
-  const auto is_layered = [](const HfTensorRule& rule) {
-    return rule.gguf.find("{i}") != std::string_view::npos;
-  };
-  bool layers_done = false;
-  for (const HfTensorRule& rule : family_->tensors) {
-    if (!is_layered(rule)) {
-      RETURN_IF_ERROR(add_rule(rule, 0));
-    } else if (!std::exchange(layers_done, true)) {
-      for (int64_t layer = 0; layer < model_.n_layers; ++layer) {
-        for (const HfTensorRule& of_layer : family_->tensors) {
-          if (is_layered(of_layer)) RETURN_IF_ERROR(add_rule(of_layer, layer));
-        }
-      }
-    }
-  }
+  RETURN_IF_ERROR(for_each_rule(
+      *family_, model_.n_layers,
+      [&](const HfTensorRule& rule, int64_t layer) { return add_rule(rule, layer); }));
   for (const auto& [name, values] : model_.made) RETURN_IF_ERROR(check_made(name, values));
   for (const GgufTensor& tensor : source_.tensors()) {
     if (used_.contains(tensor.name)) continue;

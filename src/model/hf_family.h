@@ -148,4 +148,26 @@ double plain_number(double value);
 // positions, the others to a window (1: all layers to all, 0: all to a window).
 void check_layer_types(HfConfig& config, const HfModel& model, int64_t period);
 
+// add(rule, layer) for every rule in order, those of the layers layer by layer; ends with the first
+// error.
+template <typename Add>
+Status for_each_rule(const HfFamily& family, int64_t n_layers, Add&& add) {
+  const auto is_layered = [](const HfTensorRule& rule) {
+    return rule.gguf.find("{i}") != std::string_view::npos;
+  };
+  bool layers_done = false;
+  for (const HfTensorRule& rule : family.tensors) {
+    if (!is_layered(rule)) {
+      RETURN_IF_ERROR(add(rule, int64_t{0}));
+    } else if (!std::exchange(layers_done, true)) {
+      for (int64_t layer = 0; layer < n_layers; ++layer) {
+        for (const HfTensorRule& of_layer : family.tensors) {
+          if (is_layered(of_layer)) RETURN_IF_ERROR(add(of_layer, layer));
+        }
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace nibble

@@ -51,7 +51,8 @@ def read_weights(path):
 def write_weights(path, tensors):
     header, offset = {}, 0
     for name, (dtype, shape, data) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
     text = json.dumps(header).encode()
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text +
@@ -83,8 +84,8 @@ def edit(path, change):
 FOREIGN = {"general.basename", "general.file_type", "general.finetune", "general.languages",
            "general.license", "general.name", "general.organization", "general.size_label",
            "general.type", "general.quantization_version", "llama.attention.key_length",
-           "llama.attention.value_length", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix",
-           "somebody.elses.key"}
+           "llama.attention.value_length", "tokenizer.ggml.add_eos_token",
+           "tokenizer.ggml.add_space_prefix", "somebody.elses.key"}
 
 
 class FolderCase(TestCase):
@@ -111,9 +112,11 @@ class FolderCase(TestCase):
 class TinyFolderTest(FolderCase):
     def setUp(self):
         super().setUp()
-        self.gguf = TinyModel(d_model=256, d_ff=512, pool=1 << 14).save(self.dir / "tiny.gguf")
+        model = TinyModel(d_model=256, d_ff=512, vocab_size=290, pool=1 << 14)
+        self.gguf = model.save(self.dir / "tiny.gguf")
         self.folder = self.dir / "tiny"
         self.run_ok(["export", self.gguf, self.folder])
+        self.weights = read_weights(self.folder / "model.safetensors")
 
     def test_there_and_back(self):
         self.assertEqual(self.listing(self.folder), ["config.json", "model.safetensors",
@@ -155,6 +158,8 @@ class TinyFolderTest(FolderCase):
         messages.write_text('[{"role": "user", "content": "hi"}]')
         self.assertEqual(self.run_ok(["template", folder, "--messages", messages]),
                          self.run_ok(["template", self.gguf, "--messages", messages]))
+        self.run_ok(["export", folder, self.dir / "copy"])
+        self.assertEqual(read_weights(self.dir / "copy" / "model.safetensors"), self.weights)
         (self.dir / "text").write_text("the thing and that is for his " * 40)
         reports = [self.run_json(["compare", base, direct, "--text", self.dir / "text"])
                    for base in (folder, self.gguf)]
@@ -172,7 +177,7 @@ class TinyFolderTest(FolderCase):
 
     def test_types_of_the_weights(self):
         for kind in "F16", "BF16":
-            path = TinyModel(kind, pool=1 << 12).save(self.dir / f"{kind}.gguf")
+            path = TinyModel(kind, vocab_size=290, pool=1 << 12).save(self.dir / f"{kind}.gguf")
             self.run_ok(["export", path, self.dir / kind])
             types = {t[0] for t in read_weights(self.dir / kind / "model.safetensors").values()}
             self.assertEqual(types, {kind, "F32"})
@@ -190,12 +195,13 @@ class TinyFolderTest(FolderCase):
                        check=True, capture_output=True)
         self.run_ok(["convert", folder, self.dir / "lab.gguf", "--to", "BF16"])
         self.run_ok(["quantize", folder, self.dir / "q.gguf", "--to", "Q4_K_M"])
+        self.run_ok(["quantize", self.dir / "lab.gguf", self.dir / "via.gguf", "--to", "Q4_K_M"])
+        self.assertEqual((self.dir / "q.gguf").read_bytes(), (self.dir / "via.gguf").read_bytes())
         # weights at random choose bytes at random: no text, but the same
-        for model in self.dir / "lab.gguf", self.dir / "q.gguf", folder:
-            run_bytes = [run(["run", m, "-p", "a", "--temp", "0", "-n", "8"], binary=True)
-                         for m in (model, model if model != folder else self.dir / "lab.gguf")]
-            self.assertEqual([r[0] for r in run_bytes], [0, 0])
-            self.assertEqual(run_bytes[0][1], run_bytes[1][1])
+        answers = [run(["run", model, "-p", "a", "--temp", "0", "-n", "8"], binary=True)[:2]
+                   for model in (folder, self.dir / "lab.gguf")]
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual(answers[0][0], 0)
 
     # ------------------------------------------------------------ folders that are wrong
 
@@ -244,6 +250,17 @@ class TinyFolderTest(FolderCase):
         path = folder / "model.safetensors"
         path.write_bytes(path.read_bytes()[:-1])
         self.refuse(folder, 4, "model.safetensors")
+
+    def test_weights_that_are_no_numbers(self):
+        name = "model.layers.1.mlp.down_proj.weight"
+        for bits in 0x7fc00000, 0x7f800000, 0xff800000:
+            folder = self.copy(self.folder)
+            tensors = read_weights(folder / "model.safetensors")
+            dtype, shape, data = tensors[name]
+            tensors[name] = dtype, shape, data[:400] + struct.pack("<I", bits) + data[404:]
+            write_weights(folder / "model.safetensors", tensors)
+            self.assert_error(["quantize", folder, self.dir / "out.gguf", "--to", "Q4_K_M"], 4,
+                              "blk.1.ffn_down.weight")
 
     def test_configurations_that_say_something_else(self):
         for change, code, names in (
@@ -415,7 +432,7 @@ class SmolTest(FolderCase):
         self.assertLess(worst, 1e-3)
 
         # Ours, from the folder: the vector behind the last norm, times the embedding. `embed`
-        # keeps keys and values in F16.
+        # keeps keys and values in F16, where one near a tie may round the other way.
         text = PROMPTS[2]
         ids = self.run_json(["tokenize", self.folder], input=text)
         states, logits = llama(self.folder, ids, np.float16)
@@ -426,7 +443,11 @@ class SmolTest(FolderCase):
         worst = np.abs(own_logits - logits[-1]).max() / np.sqrt((logits[-1] ** 2).mean())
         print(f"NumPy beside `embed` on the folder: {worst:.2e} RMS of the logits", flush=True)
         self.assertEqual(states[-1].shape, ours.shape)
-        self.assertLess(worst, 1e-3)
+        self.assertLess(worst, 5e-3)
+        plain = self.dir / "f32.gguf"
+        self.run_ok(["quantize", DEMO_MODEL, plain, "--to", "F32", "--allow-requantize"])
+        self.assertEqual(self.run_ok(["embed", plain, text, "--pooling", "last",
+                                      "--no-normalize"]), out)
 
     def test_imported_again_it_is_the_same_model(self):
         back, plain = self.dir / "back.gguf", self.dir / "f32.gguf"

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "tests/support/golden.h"
 #include "tests/support/small_vocabulary.h"
+#include "text/tokenizer_json.h"
 
 namespace nibble {
 namespace {
@@ -56,6 +58,43 @@ TEST(Vocabulary, ReadsWhatWasWritten) {
   EXPECT_EQ(data->padding, 5);
   EXPECT_TRUE(data->add_bos);
   EXPECT_TRUE(data->add_eos);
+}
+
+// Every kind of tokenizer, with and without its tokenizer.json beside the fields.
+TEST(Vocabulary, WhatWriteVocabularyWritesIsRead) {
+  for (const char* name : {"gpt2", "llama2", "gemma", "unigram", "word_piece", "smollm"}) {
+    const auto text =
+        read_text_file(NIBBLE_TEST_DATA "/golden/tokenizers/" + std::string(name) + ".json");
+    ASSERT_TRUE(text.ok()) << name;
+    const auto want = read_tokenizer_json(*text, name);
+    ASSERT_TRUE(want.ok()) << name << ": " << want.error().message;
+    GgufMetadata metadata;
+    write_vocabulary(*want, metadata);
+    const auto data = read_vocabulary(metadata);
+    ASSERT_TRUE(data.ok()) << name << ": " << data.error().message;
+    const auto ids = [](const VocabularyData& v) {
+      return std::vector<int32_t>{v.bos, v.eos, v.eot, v.unknown, v.padding,
+                                  v.eom, v.cls, v.sep, v.mask};
+    };
+    const auto flags = [](const VocabularyData& v) {
+      return std::vector<bool>{v.add_bos, v.add_eos, v.add_sep};
+    };
+    EXPECT_EQ(data->model, want->model) << name;
+    EXPECT_EQ(data->pre, want->pre) << name;
+    EXPECT_EQ(data->tokens, want->tokens) << name;
+    EXPECT_EQ(data->types, want->types) << name;
+    EXPECT_EQ(data->merges, want->merges) << name;
+    EXPECT_EQ(data->scores, want->scores) << name;
+    EXPECT_EQ(ids(*data), ids(*want)) << name;
+    EXPECT_EQ(flags(*data), flags(*want)) << name;
+    EXPECT_EQ(data->precompiled_charsmap, want->precompiled_charsmap) << name;
+    EXPECT_EQ(data->normalizer, want->normalizer) << name;
+    EXPECT_EQ(data->huggingface_json, want->huggingface_json) << name;
+    const auto before = Tokenizer::create(*want), after = Tokenizer::create(*data);
+    ASSERT_TRUE(before.ok() && after.ok()) << name;
+    const std::string sample = "Hello  w\u00f6rld, 12345\n don't";
+    EXPECT_EQ((*after)->encode(sample, {}), (*before)->encode(sample, {})) << name;
+  }
 }
 
 TEST(Vocabulary, WhatIsNotSaid) {

@@ -13,6 +13,12 @@
 namespace nibble {
 namespace {
 
+#if !defined(NDEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kLimitSeconds = 30;
+#else
+constexpr double kLimitSeconds = 1;
+#endif
+
 using Words = std::vector<std::string>;
 
 // The pieces, bytes instead of the byte alphabet.
@@ -135,6 +141,38 @@ TEST(PreTokenizer, AnExpressionFromAFileMayBeWrong) {
   const auto splitters = make_splitters(spec);
   ASSERT_FALSE(splitters.ok());
   EXPECT_EQ(splitters.error().kind, ErrorKind::kFailure);
+}
+
+double seconds_to_split(const PreTokenizerSpec& spec, const std::string& text) {
+  const std::clock_t start = std::clock();
+  size_t n_bytes = 0;
+  for (const std::string& word : split(spec, text)) n_bytes += word.size();
+  EXPECT_EQ(n_bytes, text.size());
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+// Digits in threes from the right: each place looks to the end of the number, and finds a letter.
+TEST(PreTokenizer, NumbersWithoutAnEndTakeLittleTime) {
+  for (const char* name : {"tiny_aya", "afmoe", "superbpe"}) {
+    const PreTokenizerSpec* spec = find_pre_tokenizer(name);
+    ASSERT_NE(spec, nullptr);
+    EXPECT_LT(seconds_to_split(*spec, std::string(16'000, '1') + "x"), kLimitSeconds) << name;
+    EXPECT_LT(seconds_to_split(*spec, std::string(1 << 19, '1') + "x"), 2 * kLimitSeconds) << name;
+  }
+  // What the expressions behind the one that gave up find is not lost.
+  EXPECT_EQ(split("tiny_aya", std::string(16'000, '1') + "x word").back(), " word");
+  // Not too long, it is exact: 1 is left over at the front of 3001 digits.
+  const Words words = split("tiny_aya", std::string(3001, '1') + " x");
+  ASSERT_EQ(words.size(), 1002U);
+  EXPECT_EQ(words[0], "1");
+  EXPECT_EQ(words[1], "111");
+}
+
+// A chain of expressions as a file may have it.
+TEST(PreTokenizer, AChainOfRunawayExpressionsIsLimitedAsAWhole) {
+  const PreTokenizerSpec spec{
+      .names = {"x"}, .patterns = {"(a+a+)+b", "a{1,900}+[bc]", ".*?.*?.*?b", "(?:a|aa)+b"}};
+  EXPECT_LT(seconds_to_split(spec, std::string(1 << 19, 'a')), 2 * kLimitSeconds);
 }
 
 TEST(PreTokenizer, ARunawayExpressionLeavesThePieceWhole) {

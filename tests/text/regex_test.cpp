@@ -10,8 +10,8 @@
 namespace nibble {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double kLimitSeconds = 10;
+#if !defined(NDEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kLimitSeconds = 30;
 #else
 constexpr double kLimitSeconds = 1;
 #endif
@@ -98,7 +98,6 @@ TEST(Regex, WorkIsLimited) {
       (void)regex->find_all(text, work);
       const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
       EXPECT_LT(seconds, kLimitSeconds) << expression << " on " << c;
-      if (std::getenv("TOK2")) printf("%-40s %c %.3f left %lu\n", expression, c, seconds, work);
     }
   }
 }

@@ -354,10 +354,10 @@ VocabularyData t5_vocabulary() {
 }
 
 TEST(Tokenizer, LongRunsTakeUnderASecond) {
-  std::vector<std::string> texts = {
-      std::string(kLongRun, 'a'), std::string(kLongRun, ' '), std::string(kLongRun, ' ') + "x",
-      std::string(kLongRun, '1'), std::string(kLongRun, '<'), std::string(kLongRun, '\xff'),
-      std::string(kLongRun, '\n')};
+  std::vector<std::string> texts = {std::string(kLongRun, 'a'),       std::string(kLongRun, ' '),
+                                    std::string(kLongRun, ' ') + "x", std::string(kLongRun, '1'),
+                                    std::string(kLongRun, '<'),       std::string(kLongRun, '\xff'),
+                                    std::string(kLongRun, '\n')};
   const auto repeated = [&](std::string_view unit) {
     texts.emplace_back();
     while (texts.back().size() < kLongRun) texts.back() += unit;
