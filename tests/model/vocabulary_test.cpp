@@ -80,12 +80,19 @@ TEST(Vocabulary, WhatWriteVocabularyWritesIsRead) {
       return std::vector<bool>{v.add_bos, v.add_eos, v.add_sep};
     };
     EXPECT_EQ(data->model, want->model) << name;
-    EXPECT_EQ(data->pre, want->pre) << name;
+    if (want->model == "gpt2") {
+      EXPECT_EQ(data->pre, want->pre) << name;
+    }
     EXPECT_EQ(data->tokens, want->tokens) << name;
     EXPECT_EQ(data->types, want->types) << name;
     EXPECT_EQ(data->merges, want->merges) << name;
     EXPECT_EQ(data->scores, want->scores) << name;
-    EXPECT_EQ(ids(*data), ids(*want)) << name;
+    // Ids that were not given are llama.cpp's defaults for the kind afterwards.
+    for (size_t i = 0; i < ids(*want).size(); ++i) {
+      if (ids(*want)[i] >= 0) {
+        EXPECT_EQ(ids(*data)[i], ids(*want)[i]) << name << " " << i;
+      }
+    }
     EXPECT_EQ(flags(*data), flags(*want)) << name;
     EXPECT_EQ(data->precompiled_charsmap, want->precompiled_charsmap) << name;
     EXPECT_EQ(data->normalizer, want->normalizer) << name;
