@@ -26,6 +26,8 @@ void* operator new(size_t size) {
   raise_to(g_peak, g_live.fetch_add(malloc_usable_size(memory)) + size);
   return memory;
 }
+// std::stable_sort asks for its buffer in this form.
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return operator new(size); }
 
 void operator delete(void* memory) noexcept {
   if (memory == nullptr) return;
