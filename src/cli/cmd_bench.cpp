@@ -1,9 +1,11 @@
 // nibble bench: tokens per second beside the limit of the hardware.
-#include <cstdio>
+#include <algorithm>
 #include <memory>
+#include <optional>
 
-#include <nlohmann/json.hpp>
-
+#include "base/cpu.h"
+#include "cli/bench_report.h"
+#include "cli/cache_types.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
@@ -13,56 +15,55 @@ namespace nibble {
 namespace {
 
 struct Options {
-  std::string model;
-  bool json = false;
+  std::string model, compare;
+  bool json = false, csv = false;
+  std::vector<std::string> key_types = {"f16"}, value_types = {"f16"};
   BenchOptions bench;
 };
 
-nlohmann::ordered_json to_json(const BenchResult& r) {
-  return {{"prefill_tps", r.prefill_tps},
-          {"decode_tps", r.decode_tps},
-          {"load_ms", r.load_ms},
-          {"peak_rss_bytes", r.peak_rss_bytes},
-          {"peak_anon_bytes", r.peak_anon_bytes},
-          {"read_bandwidth_bytes_per_s", r.read_bandwidth_bytes_per_s},
-          {"decode_bandwidth_fraction", r.decode_bandwidth_fraction},
-          {"int8_ops_per_s_one_thread", r.int8_ops_per_s_one},
-          {"int8_ops_per_s_all_threads", r.int8_ops_per_s_all},
-          {"n_threads", r.n_threads},
-          {"cores_seen", r.cores_seen},
-          {"disturbed", r.disturbed}};
-}
-
-void print_text(const BenchResult& r, const BenchOptions& options) {
-  fmt::print("prefill {:<5}  {:8.1f} tokens/s\n", options.n_prefill, r.prefill_tps);
-  fmt::print("decode {:<5}   {:8.1f} tokens/s   {:.0f} % of the read bandwidth\n", options.n_decode,
-             r.decode_tps, 100 * r.decode_bandwidth_fraction);
-  fmt::print("load            {:8.0f} ms\n", r.load_ms);
-  fmt::print("memory          {} resident, of this {} not of the file\n",
-             human_bytes(static_cast<double>(r.peak_rss_bytes)),
-             human_bytes(static_cast<double>(r.peak_anon_bytes)));
-  fmt::print("this machine    {:.1f} GB/s read, {:.0f} GOPS int8 on one thread, {:.0f} on {}\n",
-             r.read_bandwidth_bytes_per_s / 1e9, r.int8_ops_per_s_one / 1e9,
-             r.int8_ops_per_s_all / 1e9, r.n_threads);
-  if (r.disturbed) {
-    fmt::print(
-        "disturbed: {} threads computed like {:.1f} cores while this ran; the figures are too "
-        "low\n",
-        r.n_threads, r.cores_seen);
+Status run_bench(Options& options) {
+  const auto types = [](const std::vector<std::string>& names) {
+    std::vector<FormatId> ids;
+    for (const std::string& name : names) ids.push_back(cache_type(name));
+    return ids;
+  };
+  options.bench.key_types = types(options.key_types);
+  options.bench.value_types = types(options.value_types);
+  const auto asks = [](const std::vector<int64_t>& list) {
+    return std::any_of(list.begin(), list.end(), [](int64_t n) { return n > 0; });
+  };
+  if (!asks(options.bench.n_prefill) && !asks(options.bench.n_decode)) {
+    return make_error(ErrorKind::kUsage, "[bench] -p 0 and -n 0 leave nothing to measure");
   }
-}
+  std::optional<BenchBaseline> baseline;
+  if (!options.compare.empty()) {
+    ASSIGN_OR_RETURN(baseline, BenchBaseline::read(options.compare));
+  }
+  const BenchBaseline* before = baseline ? &*baseline : nullptr;
 
-Status run_bench(const Options& options) {
-  ProgressBar bar("measuring");
-  const auto progress = [&](int64_t done, int64_t total) { bar.update(done, total); };
-  auto result = bench_model(options.model, options.bench, progress, &interrupted());
-  if (!result.ok()) return result.error();
+  std::vector<BenchRun> runs;
+  {
+    ProgressBar bar("measuring");
+    const auto progress = [&](int64_t done, int64_t total) { bar.update(done, total); };
+    ASSIGN_OR_RETURN(runs, bench_model(options.model, options.bench, progress, &interrupted()));
+  }
   if (options.json) {
-    fmt::print("{}\n", to_json(*result).dump(2));
+    fmt::print("{}\n", bench_json(runs, before).dump(2));
+  } else if (options.csv) {
+    print_bench_csv(runs, before);
   } else {
-    print_text(*result, options.bench);
+    print_bench_text(runs, before);
   }
   return {};
+}
+
+void add_list(CLI::App& verb, const char* flags, std::vector<int64_t>& list, int64_t lowest,
+              const char* help) {
+  verb.add_option(flags, list, help)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(lowest, int64_t{1} << 20))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -71,19 +72,38 @@ void add_bench(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb =
       app.add_subcommand("bench", "Measure tokens per second beside the limit of the hardware");
+  BenchOptions& bench = options->bench;
   verb->add_option("MODEL", options->model, "The model: a GGUF file, or a Hugging Face folder")
       ->required();
-  verb->add_option("-p,--prefill", options->bench.n_prefill, "Tokens of the prompt")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  verb->add_option("-n,--decode", options->bench.n_decode, "Tokens to generate")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  verb->add_option("-r,--repeats", options->bench.repeats, "Repeats; the median counts")
+  verb->footer(
+      "Flags that take a list (512,2048) measure every combination. Rows are interleaved, the "
+      "median of the repeats counts.");
+  add_list(*verb, "-p,--prefill", bench.n_prefill, 0, "Tokens of the prompt; 0: none (list)");
+  add_list(*verb, "-n,--decode", bench.n_decode, 0, "Tokens to generate; 0: none (list)");
+  add_list(*verb, "-d,--depth", bench.depths, 0, "Tokens in the context before (list)");
+  add_list(*verb, "-b,--batch", bench.batches, 1, "Sequences that generate together (list)");
+  verb->add_option("-t,--threads", bench.n_threads,
+                   "Threads (default: the physical cores this process may use; list)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, kMaxThreads));
+  verb->add_option("--cache-type-k", options->key_types, "Type of cached keys (short: -ctk; list)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(is_cache_type());
+  verb->add_option("--cache-type-v", options->value_types,
+                   "Type of cached values (short: -ctv; list)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(is_cache_type());
+  verb->add_option("-r,--repeats", bench.repeats, "Repeats; the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  add_threads_flag(*verb, options->bench.n_threads);
+  verb->add_option("--compare", options->compare,
+                   "An earlier result of --json: how many times as fast each row is now");
   add_json_flag(*verb, options->json);
+  verb->add_flag("--csv", options->csv, "Print one line of comma-separated values per row")
+      ->excludes("--json");
   verb->callback([options, &command] { command.run = [options] { return run_bench(*options); }; });
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/chat_timeline.h"
+#include "cli/cache_types.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
@@ -21,10 +22,6 @@ namespace {
 
 constexpr int64_t kMaxCount = std::numeric_limits<int32_t>::max();
 constexpr double kMaxFactor = 100;
-
-FormatId cache_type(const std::string& name) {
-  return name == "f32" ? FormatId::F32 : FormatId::F16;
-}
 
 Error interrupted_error() { return make_error(ErrorKind::kInterrupted, "[run] interrupted"); }
 
@@ -136,9 +133,9 @@ void add_model_flags(CLI::App& verb, RunOptions& options) {
                   "Tokens read at once from a prompt (default: 512)")
       ->check(count_between(1, 1 << 20));
   verb.add_option("--cache-type-k", options.key_type, "Type of cached keys (short: -ctk)")
-      ->check(CLI::IsMember({"f32", "f16"}, CLI::ignore_case));
+      ->check(is_cache_type());
   verb.add_option("--cache-type-v", options.value_type, "Type of cached values (short: -ctv)")
-      ->check(CLI::IsMember({"f32", "f16"}, CLI::ignore_case));
+      ->check(is_cache_type());
   verb.add_flag("--mmap", options.engine.mapped_weights,
                 "Leave the weights in the pages of the file: ready sooner, slower to compute with");
   verb.add_flag("--float-activations", options.float_activations,

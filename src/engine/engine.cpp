@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "engine/engine_impl.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,6 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "model/decoder.h"
 #include "model/encoder.h"
 #include "model/hf_export.h"
 #include "model/source.h"
@@ -15,47 +14,6 @@
 
 namespace nibble {
 namespace {
-
-class EngineImpl;
-
-class SessionImpl final : public Session {
- public:
-  SessionImpl(EngineImpl& engine, int32_t sequence);
-  ~SessionImpl() override;
-  Status sync(std::span<const int32_t> prefix, const std::atomic<bool>* cancel) override;
-  std::span<const float> logits() const override;
-  int64_t n_computed() const override { return n_computed_; }
-  int64_t n_ctx() const override;
-
- private:
-  EngineImpl& engine_;
-  int32_t sequence_;
-  int64_t n_computed_ = 0;
-  std::vector<int32_t> tokens_;    // what the cache holds
-  std::vector<BatchToken> batch_;  // the step at hand
-  Buffer logits_;
-};
-
-class EngineImpl final : public Engine {
- public:
-  explicit EngineImpl(int n_threads) : pool_(n_threads) {}
-
-  Status open(const std::filesystem::path& path, const EngineOptions& options);
-  const EngineInfo& info() const override { return info_; }
-  const Tokenizer& tokenizer() const override { return *tokenizer_; }
-  Result<std::unique_ptr<Session>> new_session() override;
-
- private:
-  friend class SessionImpl;
-
-  ThreadPool pool_;
-  EngineInfo info_;
-  std::unique_ptr<Model> model_;
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::unique_ptr<Decoder> decoder_;
-  KvCache cache_;
-  std::vector<int32_t> free_sequences_;
-};
 
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const ModelSource& source,
                                                   const std::filesystem::path& path) {
@@ -88,6 +46,8 @@ Status check_memory(const std::filesystem::path& path, const Model& model,
       buffers / 1e9, available / 1e9);
 }
 
+}  // namespace
+
 Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(model_, Model::load(path, pool_));
@@ -104,7 +64,7 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
          cache.n_ctx, c.n_ctx_train);
   }
   Decoder::Options decoder;
-  decoder.max_batch = std::min(options.n_batch, cache.n_ctx);
+  decoder.max_batch = std::min(options.n_batch, cache.n_ctx * options.n_sessions);
   decoder.n_ctx = cache.n_ctx;
   decoder.activations = options.activations;
   RETURN_IF_ERROR(check_memory(path, *model_, cache, decoder, pool_.n_threads()));
@@ -114,6 +74,10 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
     if (!moved.ok() && moved.error().kind != ErrorKind::kResource) return moved;
   }
   ASSIGN_OR_RETURN(decoder_, Decoder::create(*model_, pool_, decoder));
+  batch_.reserve(static_cast<size_t>(decoder_->max_batch()));
+  ASSIGN_OR_RETURN(
+      step_logits_,
+      Buffer::allocate(static_cast<size_t>(options.n_sessions * c.vocab_size) * sizeof(float)));
   for (int64_t s = options.n_sessions; s-- > 0;) free_sequences_.push_back(static_cast<int32_t>(s));
 
   info_.architecture = c.architecture;
@@ -142,69 +106,6 @@ Result<std::unique_ptr<Session>> EngineImpl::new_session() {
   free_sequences_.pop_back();
   return std::unique_ptr<Session>(std::make_unique<SessionImpl>(*this, sequence));
 }
-
-SessionImpl::SessionImpl(EngineImpl& engine, int32_t sequence)
-    : engine_(engine), sequence_(sequence) {
-  tokens_.reserve(static_cast<size_t>(engine.info_.n_ctx));
-  batch_.reserve(static_cast<size_t>(engine.decoder_->max_batch()));
-  auto logits = Buffer::allocate(static_cast<size_t>(engine.info_.vocab_size) * sizeof(float));
-  CHECK(logits.ok());
-  logits_ = logits.take();
-}
-
-SessionImpl::~SessionImpl() {
-  engine_.cache_.truncate(sequence_, 0);
-  engine_.free_sequences_.push_back(sequence_);
-}
-
-std::span<const float> SessionImpl::logits() const {
-  return {logits_.as<float>(), static_cast<size_t>(engine_.info_.vocab_size)};
-}
-
-int64_t SessionImpl::n_ctx() const { return engine_.info_.n_ctx; }
-
-Status SessionImpl::sync(std::span<const int32_t> prefix, const std::atomic<bool>* cancel) {
-  CHECK(!prefix.empty());
-  n_computed_ = 0;
-  if (static_cast<int64_t>(prefix.size()) > n_ctx()) {
-    return make_error(ErrorKind::kFailure,
-                      "[prompt] has {} tokens; the context holds {}; shorten the text or "
-                      "raise the context (-c)",
-                      prefix.size(), n_ctx());
-  }
-  for (const int32_t token : prefix) {
-    if (token < 0 || token >= engine_.info_.vocab_size) {
-      return make_error(ErrorKind::kFailure, "[prompt] token {} is not in 0..{}", token,
-                        engine_.info_.vocab_size - 1);
-    }
-  }
-  const auto parted = std::mismatch(prefix.begin(), prefix.end(), tokens_.begin(), tokens_.end());
-  size_t kept = static_cast<size_t>(parted.first - prefix.begin());
-  if (kept == prefix.size()) --kept;  // the last token is computed again: its logits are wanted
-  tokens_.resize(kept);
-  engine_.cache_.truncate(sequence_, static_cast<int64_t>(kept));
-
-  const auto max_batch = static_cast<size_t>(engine_.decoder_->max_batch());
-  while (tokens_.size() < prefix.size()) {
-    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
-      return make_error(ErrorKind::kInterrupted, "[generation] interrupted");
-    }
-    const size_t begin = tokens_.size(), end = std::min(prefix.size(), begin + max_batch);
-    batch_.clear();
-    for (size_t i = begin; i < end; ++i) {
-      batch_.push_back({prefix[i], static_cast<int32_t>(i), sequence_, i + 1 == prefix.size()});
-    }
-    CHECK(engine_.cache_.reserve(sequence_, static_cast<int64_t>(end)));
-    engine_.decoder_->forward(batch_, engine_.cache_, logits_.as<float>());
-    RETURN_IF_ERROR(engine_.model_->source().check_unchanged());
-    tokens_.insert(tokens_.end(), prefix.begin() + static_cast<ptrdiff_t>(begin),
-                   prefix.begin() + static_cast<ptrdiff_t>(end));
-    n_computed_ += static_cast<int64_t>(end - begin);
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const std::filesystem::path& path,
                                              const EngineOptions& options) {

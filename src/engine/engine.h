@@ -72,6 +72,12 @@ class Session {
   virtual int64_t n_ctx() const = 0;
 };
 
+// One of the sessions of Engine::sync() and the text that it shall hold.
+struct SyncRequest {
+  Session* session = nullptr;
+  std::span<const int32_t> prefix;
+};
+
 class Engine {
  public:
   // Errors: those of the file (kNotFound, kUsage, kInvalid, kFailure), kResource when weights, KV
@@ -84,6 +90,11 @@ class Engine {
   virtual const Tokenizer& tokenizer() const = 0;
   // kFailure when n_sessions are alive already. The engine must outlive its sessions.
   virtual Result<std::unique_ptr<Session>> new_session() = 0;
+  // Session::sync() of several sessions of this engine (each once) in common steps: their tokens
+  // share every read of the weights. The same bits as one after the other, and the same errors;
+  // when a prefix cannot be taken, no session has changed.
+  virtual Status sync(std::span<const SyncRequest> requests,
+                      const std::atomic<bool>* cancel = nullptr) = 0;
 };
 
 // Empty, or the sentence that says why NIBBLE_ISA could not be obeyed.

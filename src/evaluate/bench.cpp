@@ -1,172 +1,204 @@
 #include "evaluate/bench.h"
 
 #include <algorithm>
-#include <chrono>
+#include <memory>
 
-#include "base/buffer.h"
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "evaluate/median.h"
-#include "kernels/kernels.h"
+#include "evaluate/probe.h"
+#include "evaluate/stopwatch.h"
 
 namespace nibble {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+int64_t largest(const std::vector<int64_t>& list) {
+  return *std::max_element(list.begin(), list.end());
 }
 
-std::vector<int32_t> some_tokens(int64_t n, int64_t vocab_size) {
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < n; ++i)
-    tokens.push_back(static_cast<int32_t>((i * 37 + 11) % vocab_size));
-  return tokens;
+// Decoding starts behind one token at least: there must be logits to choose from.
+int64_t first_length(int64_t depth) { return std::max<int64_t>(depth, 1); }
+
+std::vector<BenchRow> rows_of(const BenchOptions& options) {
+  std::vector<BenchRow> rows;
+  const auto add = [&](bool decode, int64_t n, int64_t depth, int64_t batch) {
+    if (n == 0) return;
+    BenchRow row;
+    row.decode = decode;
+    row.n_tokens = n;
+    row.depth = depth;
+    row.batch = batch;
+    rows.push_back(row);
+  };
+  for (const int64_t depth : options.depths) {
+    for (const int64_t n : options.n_prefill) add(false, n, depth, 1);
+    for (const int64_t batch : options.batches) {
+      for (const int64_t n : options.n_decode) add(true, n, depth, batch);
+    }
+  }
+  return rows;
 }
 
-// What the machine gives at this moment.
-class Probe {
- public:
-  static Result<Probe> create(ThreadPool& pool) {
-    Probe probe(pool);
-    // 1 GiB, less where memory is short: it must only be far larger than any cache.
-    const int64_t bytes = std::min<int64_t>(kBytes, available_memory_bytes() / 4 / kChunk * kChunk);
-    ASSIGN_OR_RETURN(probe.buffer_,
-                     Buffer::allocate(static_cast<size_t>(bytes), Buffer::Pages::kHuge));
-    std::byte* data = probe.buffer_.data();
-    pool.parallel_for(bytes / kChunk, 1, [&](int64_t chunk, int64_t, int) {
-      std::fill_n(data + chunk * kChunk, kChunk,
-                  std::byte{1});  // touched by the threads that will read
-    });
-    return probe;
-  }
-
-  double read_bandwidth() {
-    const KernelTable& kernels = kernels::active();
-    const auto start = Clock::now();
-    pool_->parallel_for(static_cast<int64_t>(buffer_.size()) / kChunk, 1,
-                        [&](int64_t chunk, int64_t, int) {
-                          sink_ += kernels.read_probe(buffer_.data() + chunk * kChunk, kChunk);
-                        });
-    return static_cast<double>(buffer_.size()) / seconds_since(start);
-  }
-
-  double int8_rate(int n_threads) {
-    const KernelTable& kernels = kernels::active();
-    constexpr int64_t kRounds = 2'000'000;
-    const auto start = Clock::now();
-    pool_->parallel_for(n_threads, 1,
-                        [&](int64_t, int64_t, int) { sink_ += kernels.int8_probe(kRounds); });
-    return static_cast<double>(kRounds * kInt8ProbeOps * n_threads) / seconds_since(start);
-  }
-
- private:
-  static constexpr int64_t kBytes = int64_t{1} << 30, kChunk = int64_t{1} << 20;
-  explicit Probe(ThreadPool& pool) : pool_(&pool) {}
-
-  ThreadPool* pool_;
-  Buffer buffer_;
-  static inline std::atomic<uint64_t> sink_{0};
-};
-
+// A loaded model with as many timelines at each depth as the largest batch asks.
 class Bench {
  public:
   Bench(const BenchOptions& options, const std::atomic<bool>* cancelled)
       : options_(options), cancelled_(cancelled) {}
 
-  Status load(const std::filesystem::path& path) {
+  Status load(const std::filesystem::path& path, const BenchRun& run) {
+    const int64_t per_depth = largest(options_.batches);
     EngineOptions engine;
-    engine.n_threads = options_.n_threads;
-    engine.n_ctx = std::max(options_.n_prefill, options_.n_decode + 1);
+    engine.n_threads = run.n_threads;
+    engine.key_type = run.key_type;
+    engine.value_type = run.value_type;
+    engine.n_sessions = per_depth * static_cast<int64_t>(options_.depths.size());
+    engine.n_ctx = std::max(largest(options_.depths) + largest(options_.n_prefill),
+                            first_length(largest(options_.depths)) + largest(options_.n_decode));
     ASSIGN_OR_RETURN(engine_, Engine::load(path, engine));
-    ASSIGN_OR_RETURN(session_, engine_->new_session());
-    tokens_ = some_tokens(engine.n_ctx, engine_->info().vocab_size);
+    for (int64_t s = 0; s < engine.n_sessions; ++s) {
+      ASSIGN_OR_RETURN(timelines_.emplace_back().session, engine_->new_session());
+      for (int64_t i = 0; i < engine_->info().n_ctx; ++i) {  // no two alike
+        timelines_.back().tokens.push_back(
+            static_cast<int32_t>((i * 37 + s * 101 + 11) % engine_->info().vocab_size));
+      }
+    }
     return {};
   }
   // Tokens per second.
-  Result<double> prefill() {
-    RETURN_IF_ERROR(forget());
-    const auto start = Clock::now();
-    RETURN_IF_ERROR(sync(options_.n_prefill));
-    return static_cast<double>(session_->n_computed()) / seconds_since(start);
+  Result<double> measure(const BenchRow& row) {
+    const int64_t start = first_length(row.depth);
+    RETURN_IF_ERROR(sync(row, start));  // what stands behind it is dropped
+    const Stopwatch watch;
+    int64_t n_done = row.n_tokens * row.batch;
+    if (row.decode) {
+      for (int64_t i = 1; i <= row.n_tokens; ++i) RETURN_IF_ERROR(sync(row, start + i));
+    } else {
+      RETURN_IF_ERROR(sync(row, std::max(row.depth + row.n_tokens, start)));
+      n_done = timeline(row, 0).session->n_computed();
+    }
+    return static_cast<double>(n_done) / watch.seconds();
   }
-  Result<double> decode() {
-    RETURN_IF_ERROR(forget());
-    const auto start = Clock::now();
-    for (int64_t i = 2; i <= options_.n_decode + 1; ++i) RETURN_IF_ERROR(sync(i));
-    return static_cast<double>(options_.n_decode) / seconds_since(start);
-  }
-  // Bytes read per decoded token, at the mean depth of decode().
-  double bytes_per_token() const {
+  // Bytes read per decoded token, at the mean depth of the row.
+  double bytes_per_token(const BenchRow& row) const {
     const EngineInfo& info = engine_->info();
-    return static_cast<double>(info.bytes_read_per_token) +
+    return static_cast<double>(info.bytes_read_per_token) / static_cast<double>(row.batch) +
            static_cast<double>(info.kv_bytes_per_position) *
-               (static_cast<double>(options_.n_decode) / 2 + 1);
+               (static_cast<double>(first_length(row.depth)) +
+                static_cast<double>(row.n_tokens) / 2);
   }
   const EngineInfo& info() const { return engine_->info(); }
 
  private:
-  Status forget() { return sync(1); }  // the first token alone: everything behind it is dropped
-  Status sync(int64_t n) {
-    return session_->sync(std::span(tokens_).first(static_cast<size_t>(n)), cancelled_);
+  struct Timeline {
+    std::unique_ptr<Session> session;
+    std::vector<int32_t> tokens;
+  };
+  Timeline& timeline(const BenchRow& row, int64_t sequence) {
+    const auto at = std::find(options_.depths.begin(), options_.depths.end(), row.depth);
+    const auto place = static_cast<int64_t>(at - options_.depths.begin());
+    return timelines_[static_cast<size_t>(place * largest(options_.batches) + sequence)];
+  }
+  Status sync(const BenchRow& row, int64_t n) {
+    requests_.clear();
+    for (int64_t sequence = 0; sequence < row.batch; ++sequence) {
+      Timeline& one = timeline(row, sequence);
+      requests_.push_back({one.session.get(), std::span(one.tokens).first(static_cast<size_t>(n))});
+    }
+    return engine_->sync(requests_, cancelled_);
   }
 
   const BenchOptions& options_;
   const std::atomic<bool>* cancelled_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Session> session_;
-  std::vector<int32_t> tokens_;
+  std::vector<Timeline> timelines_;
+  std::vector<SyncRequest> requests_;
 };
+
+// Repeats of one row.
+struct Samples {
+  std::vector<double> rate, fraction;
+};
+
+Status bench_one(const std::filesystem::path& path, const BenchOptions& options,
+                 const std::function<void()>& step_done, const std::atomic<bool>* cancelled,
+                 BenchRun& run) {
+  Bench bench(options, cancelled);
+  RETURN_IF_ERROR(bench.load(path, run));
+  run.load_ms = bench.info().load_ms;
+  run.n_threads = bench.info().n_threads;
+  run.rows = rows_of(options);
+  // A round to warm up, and to see the memory before the probe takes its own.
+  for (const BenchRow& row : run.rows) {
+    ASSIGN_OR_RETURN(const double warm, bench.measure(row));
+    static_cast<void>(warm);
+    step_done();
+  }
+  const ProcessMemory memory = process_memory();
+  run.peak_rss_bytes = memory.peak_resident;
+  run.peak_anon_bytes = memory.anonymous;
+
+  ThreadPool pool(run.n_threads);
+  ASSIGN_OR_RETURN(Probe probe, Probe::create(pool));
+  std::vector<Samples> samples(run.rows.size());
+  std::vector<double> bandwidth, int8_one, int8_all, cores;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    for (size_t i = 0; i < run.rows.size(); ++i) {
+      const BenchRow& row = run.rows[i];
+      const double before = row.decode ? probe.read_bandwidth() : 0;
+      ASSIGN_OR_RETURN(const double rate, bench.measure(row));
+      samples[i].rate.push_back(rate);
+      if (row.decode) {
+        bandwidth.push_back(probe.read_bandwidth());
+        samples[i].fraction.push_back(rate * bench.bytes_per_token(row) /
+                                      ((before + bandwidth.back()) / 2));
+      }
+      step_done();
+    }
+    if (bandwidth.empty()) bandwidth.push_back(probe.read_bandwidth());
+    int8_one.push_back(probe.int8_rate(1));
+    int8_all.push_back(probe.int8_rate(run.n_threads));
+    cores.push_back(int8_all.back() / int8_one.back());
+  }
+  for (size_t i = 0; i < run.rows.size(); ++i) {
+    const auto [low, high] = std::minmax_element(samples[i].rate.begin(), samples[i].rate.end());
+    run.rows[i].lowest = *low;
+    run.rows[i].highest = *high;
+    run.rows[i].tokens_per_s = median(samples[i].rate);
+    run.rows[i].bandwidth_fraction = median(samples[i].fraction);
+  }
+  run.read_bandwidth_bytes_per_s = median(bandwidth);
+  run.int8_ops_per_s_one = median(int8_one);
+  run.int8_ops_per_s_all = median(int8_all);
+  run.cores_seen = median(cores);
+  run.disturbed = run.n_threads > 1 && run.cores_seen < 0.85 * run.n_threads;
+  return {};
+}
 
 }  // namespace
 
-Result<BenchResult> bench_model(const std::filesystem::path& path, const BenchOptions& options,
-                                const std::function<void(int64_t, int64_t)>& progress,
-                                const std::atomic<bool>* cancelled) {
-  BenchResult result;
-  Bench bench(options, cancelled);
-  RETURN_IF_ERROR(bench.load(path));
-  result.load_ms = bench.info().load_ms;
-  result.n_threads = bench.info().n_threads;
-  const int64_t n_steps = options.repeats + 1;
-  // A round to warm up, and to see the memory before the probe takes its own.
-  ASSIGN_OR_RETURN(const double warm_prefill, bench.prefill());
-  ASSIGN_OR_RETURN(const double warm_decode, bench.decode());
-  static_cast<void>(warm_prefill);
-  static_cast<void>(warm_decode);
-  const ProcessMemory memory = process_memory();
-  result.peak_rss_bytes = memory.peak_resident;
-  result.peak_anon_bytes = memory.anonymous;
-  progress(1, n_steps);
-
-  ThreadPool pool(result.n_threads);
-  ASSIGN_OR_RETURN(Probe probe, Probe::create(pool));
-  std::vector<double> prefill, decode, bandwidth, fraction, int8_one, int8_all, cores;
-  double before = probe.read_bandwidth();
-  for (int repeat = 0; repeat < options.repeats; ++repeat) {
-    ASSIGN_OR_RETURN(const double decode_tps, bench.decode());
-    const double after = probe.read_bandwidth();
-    decode.push_back(decode_tps);
-    bandwidth.push_back(after);
-    fraction.push_back(decode_tps * bench.bytes_per_token() / ((before + after) / 2));
-    before = after;
-    int8_one.push_back(probe.int8_rate(1));
-    int8_all.push_back(probe.int8_rate(result.n_threads));
-    cores.push_back(int8_all.back() / int8_one.back());
-    ASSIGN_OR_RETURN(const double prefill_tps, bench.prefill());
-    prefill.push_back(prefill_tps);
-    progress(repeat + 2, n_steps);
+Result<std::vector<BenchRun>> bench_model(const std::filesystem::path& path,
+                                          const BenchOptions& options,
+                                          const std::function<void(int64_t, int64_t)>& progress,
+                                          const std::atomic<bool>* cancelled) {
+  std::vector<BenchRun> runs;
+  for (const int n_threads : options.n_threads) {
+    for (const FormatId key_type : options.key_types) {
+      for (const FormatId value_type : options.value_types) {
+        BenchRun& run = runs.emplace_back();
+        run.n_threads = n_threads;
+        run.key_type = key_type;
+        run.value_type = value_type;
+      }
+    }
   }
-  result.prefill_tps = median(prefill);
-  result.decode_tps = median(decode);
-  result.read_bandwidth_bytes_per_s = median(bandwidth);
-  result.decode_bandwidth_fraction = median(fraction);
-  result.int8_ops_per_s_one = median(int8_one);
-  result.int8_ops_per_s_all = median(int8_all);
-  result.cores_seen = median(cores);
-  result.disturbed = result.n_threads > 1 && result.cores_seen < 0.85 * result.n_threads;
-  return result;
+  const auto n_steps =
+      static_cast<int64_t>(runs.size() * rows_of(options).size()) * (options.repeats + 1);
+  int64_t n_done = 0;
+  const auto step_done = [&] { progress(++n_done, n_steps); };
+  for (BenchRun& run : runs) {
+    RETURN_IF_ERROR(bench_one(path, options, step_done, cancelled, run));
+  }
+  return runs;
 }
 
 }  // namespace nibble

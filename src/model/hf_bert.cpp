@@ -101,14 +101,15 @@ constexpr HfTensorRule kNomicTensors[] = {
     {"blk.{i}.layer_output_norm.bias", "encoder.layers.{i}.norm2.bias", {D::d_model}},
 };
 
+constexpr HfBasicKeys kNomicKeys = {.n_layers = "n_layer",
+                                    .n_ctx = "n_positions",
+                                    .d_model = "n_embd",
+                                    .d_ff = "n_inner",
+                                    .n_heads = "n_head",
+                                    .has_kv_heads = false};
+
 void read_nomic(HfConfig& config, HfModel& model) {
-  read_basics(config, model,
-              {.n_layers = "n_layer",
-               .n_ctx = "n_positions",
-               .d_model = "n_embd",
-               .d_ff = "n_inner",
-               .n_heads = "n_head",
-               .has_kv_heads = false});
+  read_basics(config, model, kNomicKeys);
   // The configuration promises more than the model was trained for.
   const int64_t n_trained = config.integer("max_trained_positions", 1, 1 << 30, 2048);
   model.set_number("context_length",
@@ -158,11 +159,29 @@ void read_nomic(HfConfig& config, HfModel& model) {
                  "moe_resid_pdrop"});
 }
 
+void write_nomic(const ModelSource& source, ConfigReader& reader, nlohmann::json& config) {
+  write_basics(reader, config, kNomicKeys);
+  config["max_trained_positions"] = config["n_positions"];  // the file keeps the smaller one only
+  write_rope(source, reader, config, "rotary_emb_base");
+  config["layer_norm_epsilon"] =
+      plain_number(reader.number("attention.layer_norm_epsilon", 0.0, 1.0, kRequired));
+  const GgufTensor* types = source.find_tensor("token_types.weight");
+  config["type_vocab_size"] = types != nullptr ? types->n_rows() : 2;
+  config["activation_function"] = "swiglu";
+  // what other readers would take to be otherwise
+  for (const char* key : {"causal", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "prenorm",
+                          "rotary_emb_interleaved", "parallel_block", "use_rms_norm"}) {
+    config[key] = false;
+  }
+  config["rotary_emb_fraction"] = 1.0;
+  config["model_type"] = "nomic_bert";
+}
+
 }  // namespace
 
 const HfFamily kHfBert = {"bert",       kBertClasses, kBertPrefixes, read_bert,
                           kBertTensors, kBertIgnored, write_bert};
 const HfFamily kHfNomicBert = {"nomic-bert",  kNomicClasses, kNomicPrefixes, read_nomic,
-                               kNomicTensors, kBertIgnored,  nullptr};
+                               kNomicTensors, kBertIgnored,  write_nomic};
 
 }  // namespace nibble

@@ -20,10 +20,11 @@ std::filesystem::path write_tiny(const testing::ScratchFolder& folder) {
 }
 
 std::unique_ptr<Engine> load(const std::filesystem::path& path, int64_t n_ctx = 0,
-                             int64_t n_batch = 512) {
+                             int64_t n_batch = 512, int64_t n_sessions = 1) {
   EngineOptions options;
   options.n_ctx = n_ctx;
   options.n_batch = n_batch;
+  options.n_sessions = n_sessions;
   options.n_threads = 2;
   auto engine = Engine::load(path, options);
   EXPECT_TRUE(engine.ok()) << engine.error().message;
@@ -92,6 +93,46 @@ TEST(Session, CancelStopsBetweenStepsAndTheSessionGoesOn) {
   session.reset();
   auto fresh = engine->new_session().take();
   EXPECT_EQ(logits_after(*fresh, tokens(50, 1)), after);
+}
+
+TEST(Engine, SessionsInCommonStepsHaveTheBitsOfEachAlone) {
+  testing::ScratchFolder folder;
+  const auto path = write_tiny(folder);
+  const auto alone = load(path);
+  const auto together = load(path, 0, 32, 3);  // steps shorter than a prompt
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<std::vector<int32_t>> texts = {tokens(70, 1), tokens(1, 2), tokens(33, 3)};
+  for (size_t i = 0; i < texts.size(); ++i) sessions.push_back(together->new_session().take());
+  auto one = alone->new_session().take();
+  for (int round = 0; round < 3; ++round) {
+    std::vector<SyncRequest> requests;
+    for (size_t i = 0; i < texts.size(); ++i) requests.push_back({sessions[i].get(), texts[i]});
+    const Status status = together->sync(requests);
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const std::vector<float> expected = logits_after(*one, texts[i]);
+      EXPECT_EQ(std::vector<float>(sessions[i]->logits().begin(), sessions[i]->logits().end()),
+                expected)
+          << i;
+      EXPECT_EQ(sessions[i]->n_computed(), round == 0 ? static_cast<int64_t>(texts[i].size()) : 2);
+      texts[i].push_back(static_cast<int32_t>(7 + i));
+      texts[i].push_back(static_cast<int32_t>(40 + round));
+    }
+  }
+}
+
+TEST(Engine, ATextThatCannotBeTakenChangesNoSession) {
+  testing::ScratchFolder folder;
+  const auto engine = load(write_tiny(folder), 100, 64, 2);
+  auto first = engine->new_session().take(), second = engine->new_session().take();
+  const std::vector<int32_t> held = tokens(20, 1), longer = tokens(101, 2), other = tokens(5, 3);
+  logits_after(*first, held);
+  const SyncRequest requests[] = {{first.get(), other}, {second.get(), longer}};
+  const Status status = engine->sync(requests);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kFailure);
+  logits_after(*first, held);
+  EXPECT_EQ(first->n_computed(), 1);
 }
 
 TEST(Engine, HandsOutAsManySessionsAsAsked) {

@@ -119,9 +119,6 @@ TEST_P(HfArch, LogitsEqualTheReference) {
 }
 
 TEST_P(HfArch, ExportedAndImportedAgainItIsTheSame) {
-  if (std::string_view(GetParam()) == "nomic_bert") {
-    GTEST_SKIP() << "a context that config.json cannot say: not exported";
-  }
   ThreadPool pool(2);
   const auto out = scratch() / "out";
   ExportOptions options;

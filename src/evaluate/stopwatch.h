@@ -1,0 +1,18 @@
+#pragma once
+
+#include <chrono>
+
+namespace nibble {
+
+class Stopwatch {  // runs from its construction
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace nibble
