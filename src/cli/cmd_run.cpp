@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cli/chat_timeline.h"
 #include "cli/cache_types.h"
+#include "cli/chat_timeline.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
@@ -137,7 +137,8 @@ void add_model_flags(CLI::App& verb, RunOptions& options) {
   verb.add_option("--cache-type-v", options.value_type, "Type of cached values (short: -ctv)")
       ->check(is_cache_type());
   verb.add_flag("--mmap", options.engine.mapped_weights,
-                "Leave the weights in the pages of the file: ready sooner, slower to compute with");
+                "Leave the weights in the pages of the file: ready sooner, no memory of their own, "
+                "slower to compute with");
   verb.add_flag("--float-activations", options.float_activations,
                 "Keep activations in float32 instead of 8 bits (slower, exact)");
 }

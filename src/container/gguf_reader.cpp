@@ -215,16 +215,19 @@ Result<GgufValue> GgufParser::parse_value() {
   RETURN_IF_ERROR(check_count_fits(count_at, type == GgufType::kArray ? "array length" : "value",
                                    count, element_bytes));
   const uint64_t begin = reader_.offset();
+  // A walk over the strings and a copy are made: bounded, whatever the file says and has.
+  const auto check_size = [&](uint64_t end) -> Status {
+    if (end <= kMaxMetadataBytes) return {};
+    return invalid(begin, "value", "ends at byte {} or later; metadata has at most {} bytes", end,
+                   kMaxMetadataBytes);
+  };
+  RETURN_IF_ERROR(check_size(begin + count * element_bytes));
   if (element_type == GgufType::kString) {
     for (uint64_t i = 0; i < count; ++i) RETURN_IF_ERROR(read_string("string"));
   } else {
     CHECK(reader_.take(count * element_bytes));
   }
-  // A copy is made of what has been read so far: bounded, whatever the file says.
-  if (reader_.offset() > kMaxMetadataBytes) {
-    return invalid(begin, "value", "ends at byte {}; metadata has at most {} bytes",
-                   reader_.offset(), kMaxMetadataBytes);
-  }
+  RETURN_IF_ERROR(check_size(reader_.offset()));
   const auto payload = bytes_.subspan(begin, reader_.offset() - begin);
   if (element_type == GgufType::kBool) {
     for (size_t i = 0; i < payload.size(); ++i) {

@@ -30,7 +30,8 @@ struct MadeFolder {
   }
 };
 
-Status check_folder(const fs::path& folder, MadeFolder& made) {
+Status check_folder(const fs::path& folder,
+                    std::span<const std::pair<std::string, std::string>> texts, MadeFolder& made) {
   std::error_code error;
   if (fs::create_directories(folder, error)) made.path = folder;
   if (!fs::is_directory(folder, error)) {
@@ -39,11 +40,11 @@ Status check_folder(const fs::path& folder, MadeFolder& made) {
   }
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name != "config.json" && !name.ends_with(".safetensors") && name != kSafetensorsIndexName) {
-      continue;
-    }
+    const bool is_text = std::any_of(texts.begin(), texts.end(),
+                                     [&](const auto& text) { return text.first == name; });
+    if (!is_text && !name.ends_with(".safetensors") && name != kSafetensorsIndexName) continue;
     return make_error(ErrorKind::kUsage,
-                      "[{}] holds a model already ({}); give a new or an empty folder",
+                      "[{}] holds files of a model already ({}); give a new or an empty folder",
                       folder.string(), name);
   }
   return {};
@@ -96,7 +97,7 @@ uint64_t SafetensorsWriter::file_bytes() const {
 Status SafetensorsWriter::begin() {
   CHECK(state_ == nullptr && !texts_.empty());
   auto state = std::make_unique<State>(tensors_.size());
-  RETURN_IF_ERROR(check_folder(folder_, state->folder));
+  RETURN_IF_ERROR(check_folder(folder_, texts_, state->folder));
   uint64_t end = 0, total = 0;
   n_files_ = 1;
   for (Tensor& tensor : tensors_) {

@@ -24,9 +24,10 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const ModelSource& source,
   return make_error(tokenizer.error().kind, "[{}] {}", path.string(), tokenizer.error().message);
 }
 
-// What a model needs against what there is.
-Status check_memory(const std::filesystem::path& path, const Model& model,
-                    const KvCache::Options& cache, const Decoder::Options& decoder, int n_threads) {
+// What a model needs against what there is. Returns the bytes that are needed beside the weights.
+Result<int64_t> check_memory(const std::filesystem::path& path, const Model& model,
+                             const KvCache::Options& cache, const Decoder::Options& decoder,
+                             int n_threads) {
   // In floating point: hyperparameters are bounded one by one, their product is not.
   const ModelConfig& c = model.config();
   const double kv = static_cast<double>(KvCache::size_bytes(c, cache, KvCache::kBlockPositions)) *
@@ -37,7 +38,7 @@ Status check_memory(const std::filesystem::path& path, const Model& model,
   const double weights = static_cast<double>(
       (model.source().file_bytes() + static_cast<uint64_t>(model.held_bytes())));
   const double available = static_cast<double>(available_memory_bytes());
-  if (weights + kv + buffers <= available) return {};
+  if (weights + kv + buffers <= available) return static_cast<int64_t>(kv + buffers);
   return make_error(
       ErrorKind::kResource,
       "[{}] needs {:.1f} GB (weights {:.1f}, context of {} {:.1f}, buffers "
@@ -67,10 +68,11 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
   decoder.max_batch = std::min(options.n_batch, cache.n_ctx * options.n_sessions);
   decoder.n_ctx = cache.n_ctx;
   decoder.activations = options.activations;
-  RETURN_IF_ERROR(check_memory(path, *model_, cache, decoder, pool_.n_threads()));
+  ASSIGN_OR_RETURN(const int64_t other_bytes,
+                   check_memory(path, *model_, cache, decoder, pool_.n_threads()));
   ASSIGN_OR_RETURN(cache_, KvCache::create(c, cache));
   if (decoder.activations == ActivationMode::kQuantized && !options.mapped_weights) {
-    const Status moved = model_->interleave(kernels::active(), pool_);
+    const Status moved = model_->interleave(kernels::active(), pool_, other_bytes);
     if (!moved.ok() && moved.error().kind != ErrorKind::kResource) return moved;
   }
   ASSIGN_OR_RETURN(decoder_, Decoder::create(*model_, pool_, decoder));

@@ -27,11 +27,11 @@ namespace nibble {
 class Model;
 
 struct EngineOptions {
-  int64_t n_ctx = 0;       // 0: what the model was made for, at most kDefaultContext
-  int64_t n_batch = 512;   // tokens per step while reading a prompt
-  int64_t n_sessions = 1;  // sessions alive at the same time
-  int n_threads = 0;       // 0: the physical cores this process may use
-  FormatId key_type = FormatId::F16;
+  int64_t n_ctx = 0;                  // 0: what the model was made for, at most kDefaultContext
+  int64_t n_batch = 512;              // tokens per step while reading a prompt
+  int64_t n_sessions = 1;             // sessions alive at the same time
+  int n_threads = 0;                  // 0: the physical cores this process may use
+  FormatId key_type = FormatId::F16;  // of the KV cache: F32, F16 or Q8_0
   FormatId value_type = FormatId::F16;
   ActivationMode activations = ActivationMode::kQuantized;
   // Leave the weights in the pages of the file: ready sooner, shared with other processes, but

@@ -7,7 +7,7 @@ constexpr WeightRule kSeeingQ4K = {Emphasis::kRoot, 2.0f};
 constexpr WeightRule kSeeingQ6K = {Emphasis::kNone, 0.0f};
 // Without data (docs/FORMATS.md has what was measured).
 constexpr WeightRule kBlindQ2K = {Emphasis::kRoot, 0.05f};
-constexpr WeightRule kBlindQ3K = {Emphasis::kRoot, 0.3f};
+constexpr WeightRule kBlindQ3K = {Emphasis::kOutliers, 8.0f};
 constexpr WeightRule kBlindQ4K = {Emphasis::kRoot, 2.0f};
 constexpr WeightRule kBlindQ6K = {Emphasis::kRoot, 1.0f};
 

@@ -17,6 +17,10 @@ namespace {
 
 constexpr int kSuper = 256;
 
+constexpr WeightRule kSeeingTernary = {Emphasis::kNone, 0.0f};
+// Even weights give the least squared error, but cut the few large ones that a model hangs on.
+constexpr WeightRule kBlindTernary = {Emphasis::kOutliers, 8.0f};
+
 struct Ternary {
   uint16_t d;      // f16
   uint8_t q[256];  // 0, 1, 2 for -d, 0, d
@@ -53,7 +57,9 @@ void search_ternary(const float* x, const float* importance, Ternary& out) {
   const PowerOfTwo scale = normaliser(x, kSuper);
   float values[kSuper], weights[kSuper];
   for (int j = 0; j < kSuper; ++j) values[j] = x[j] * scale.up;
-  search_weights(values, importance, kSuper, 0, Emphasis::kNone, weights);
+  const WeightRule& rule = importance ? kSeeingTernary : kBlindTernary;
+  search_weights(values, importance, kSuper, rule.factor * mean_square(values, kSuper),
+                 rule.emphasis, weights);
   const float best = static_cast<float>(best_ternary_scale(values, weights));
   const HalfScalar d = to_half_nonzero(best * scale.down);
   out.d = d.bits;

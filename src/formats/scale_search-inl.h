@@ -8,8 +8,10 @@
 // our own.
 
 // The weight of x_j in the squared error that a search minimises, h_j being the importance of its
-// column: h_j * sqrt(factor * mean(x^2) + x_j^2), or without the root, or h_j alone.
-enum class Emphasis { kNone, kRoot, kSquare };
+// column and m = factor * mean(x^2): h_j alone, h_j * sqrt(m + x_j^2), or with kOutliers
+// h_j * (m + x_j^2 + x_j^4 / m). With a large factor the last is nearly even over the bulk and
+// steep beyond it: a model can hang on one weight of thirty times the deviation.
+enum class Emphasis { kNone, kRoot, kOutliers };
 struct WeightRule {
   Emphasis emphasis;
   float factor;
@@ -24,7 +26,7 @@ inline float mean_square(const float* x, int64_t n) {
   return static_cast<float>(mean < kMax ? mean : kMax);
 }
 
-// Weights of n normalised values; sigma2 = factor * mean(x^2) in the same normalisation.
+// Weights of n normalised values; sigma2 is the m above in the same normalisation.
 // h_j are floored at 2^-20 of their largest so that no block is left without weight; importance
 // null means h_j = 1.
 inline void search_weights(const float* x, const float* importance, int n, float sigma2,
@@ -34,7 +36,11 @@ inline void search_weights(const float* x, const float* importance, int n, float
   } else if (emphasis == Emphasis::kRoot) {
     for (int j = 0; j < n; ++j) w[j] = __builtin_sqrtf(sigma2 + x[j] * x[j]);
   } else {
-    for (int j = 0; j < n; ++j) w[j] = sigma2 + x[j] * x[j];
+    const float over = sigma2 > 0 ? 1.0f / sigma2 : 0.0f;
+    for (int j = 0; j < n; ++j) {
+      const float square = x[j] * x[j];
+      w[j] = sigma2 + square + square * square * over;
+    }
   }
   if (importance == nullptr) return;
   const PowerOfTwo scale = normaliser(importance, n);

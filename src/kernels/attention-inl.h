@@ -1,112 +1,427 @@
-// Attention over one segment of at most 128 positions, folded into a running state per query
-// (online softmax; Milakov and Gimelshein 2018). The result of a segment depends only on the query
-// and on which positions it sees, so prefill, decode and any split of the work give the same bits.
+// Attention over one segment of at most 128 positions. The result depends only on the query and on
+// which positions it sees, so prefill, decode and any split of the work give the same bits.
 //
-// State of a query: [0] running maximum, [1] running sum, [2 ...] weighted sum of values.
+// Scores and weighted values are one product: out[query][lane of column] = sum over k, in ascending
+// order, of w[query][k] * column[k][lane]. For scores a column is eight positions and k runs over
+// dimensions; for values it is eight dimensions and k runs over positions. Each lane has one chain
+// of multiply-adds, whatever the tile of queries and columns that shares the loads. Numbers of the
+// cache's types become floats exactly (a code of 8 bits times a scale of 11 fits 24), so that a
+// float copy of a segment gives the bits of the cache itself.
 
-inline void segment_scores(const AttentionArgs& args) {  // scores[q * 128 + position]
-  constexpr int kR = 4, kC = 3;
-  for (int64_t q = 0; q < args.n_queries; q += kC) {
-    const float* columns[kC];
-    int64_t n_positions = 0;
-    for (int i = 0; i < kC; ++i) {
-      const int64_t valid = q + i < args.n_queries ? q + i : args.n_queries - 1;
-      columns[i] = args.queries + valid * args.query_stride;
-      if (args.n_visible[valid] > n_positions) n_positions = args.n_visible[valid];
+// Columns of one segment: load(c, k) is number k of column first + c, eight lanes. enter(k) comes
+// before the k that are multiples of kStep, and before the first.
+struct FloatColumns {
+  static constexpr int64_t kStep = kSegmentPositions * 8;
+  const float* data;
+  int64_t stride;  // from one column to the next
+  struct Cursor {
+    const float* data;
+    int64_t stride;
+    void enter(int64_t) {}
+    VecF32 load(int c, int64_t k) const { return f32_load(data + c * stride + 8 * k); }
+  };
+  template <int kC>
+  Cursor at(int64_t first) const {
+    return {data + first * stride, stride};
+  }
+};
+
+struct HalfColumns {
+  static constexpr int64_t kStep = kSegmentPositions * 8;
+  const uint16_t* data;
+  int64_t stride;
+  struct Cursor {
+    const uint16_t* data;
+    int64_t stride;
+    void enter(int64_t) {}
+    VecF32 load(int c, int64_t k) const { return f32_load_f16(data + c * stride + 8 * k); }
+  };
+  template <int kC>
+  Cursor at(int64_t first) const {
+    return {data + first * stride, stride};
+  }
+};
+
+struct KeyCodeColumns {  // a scale per position and 32 dimensions
+  static constexpr int64_t kStep = 32;
+  const int8_t* data;
+  const uint16_t* scales;
+  int64_t stride;  // 8 head_dim
+  template <int kC>
+  struct Cursor {
+    const int8_t* data;
+    const uint16_t* scales;
+    int64_t stride;
+    VecF32 scale[kC];
+    void enter(int64_t k) {
+      for (int c = 0; c < kC; ++c) scale[c] = f32_load_f16(scales + (c * stride + 8 * k) / 32);
     }
-    for (int64_t p = 0; p < n_positions; p += kR) {
-      const float* rows[kR];
-      for (int i = 0; i < kR; ++i) rows[i] = args.keys + (p + i) * args.head_dim;  // p + 3 <= 127
-      VecF32 acc[kR * kC];
-      for (int i = 0; i < kR * kC; ++i) acc[i] = f32_zero();
-      dot_lanes<LoadF32, kR, kC>(rows, columns, 0, args.head_dim, acc);
-      for (int c = 0; c < kC && q + c < args.n_queries; ++c) {
-        for (int r = 0; r < kR; ++r)
-          args.scores[(q + c) * kSegmentPositions + p + r] = sum_lanes(acc[r * kC + c]);
+    VecF32 load(int c, int64_t k) const {
+      return mul(f32_from_i8(data + c * stride + 8 * k), scale[c]);
+    }
+  };
+  template <int kC>
+  Cursor<kC> at(int64_t first) const {
+    return {data + first * stride, scales + first * stride / 32, stride, {}};
+  }
+};
+
+struct ValueCodeColumns {  // a scale per four columns and position, here already a float
+  static constexpr int64_t kStep = kSegmentPositions * 8;
+  const int8_t* data;
+  const float* scales;  // [head_dim / 32][128]
+  struct Cursor {
+    const int8_t* data;
+    const float* scales;
+    void enter(int64_t) {}
+    VecF32 load(int c, int64_t k) const {
+      return mul(f32_from_i8(data + c * kSegmentPositions * 8 + 8 * k), f32_set1(scales[k]));
+    }
+  };
+  template <int kC>  // first is a multiple of kC, so that the columns share their scales
+  Cursor at(int64_t first) const {
+    static_assert(4 % kC == 0);
+    return {data + first * kSegmentPositions * 8, scales + first / 4 * kSegmentPositions};
+  }
+};
+
+// out[q][8 c ...] = sum over k in [k0, k1) of w[q][k] * column first + c
+template <int kQ, int kC, typename Columns>
+inline void multiply_tile(const float* w, int64_t w_stride, const Columns& columns, int64_t first,
+                          int64_t k0, int64_t k1, float* out, int64_t out_stride) {
+  auto cursor = columns.template at<kC>(first);
+  VecF32 acc[kQ * kC];
+  for (int i = 0; i < kQ * kC; ++i) acc[i] = f32_zero();
+  for (int64_t k = k0; k < k1;) {
+    cursor.enter(k);
+    const int64_t end = (k / Columns::kStep + 1) * Columns::kStep;
+    for (const int64_t stop = end < k1 ? end : k1; k < stop; ++k) {
+      VecF32 x[kQ];
+      for (int q = 0; q < kQ; ++q) x[q] = f32_set1(w[q * w_stride + k]);
+      for (int c = 0; c < kC; ++c) {
+        const VecF32 y = cursor.load(c, k);
+        for (int q = 0; q < kQ; ++q) acc[q * kC + c] = fma(x[q], y, acc[q * kC + c]);
       }
     }
   }
+  for (int q = 0; q < kQ; ++q) {
+    for (int c = 0; c < kC; ++c) f32_store(out + q * out_stride + 8 * c, acc[q * kC + c]);
+  }
 }
 
-// Scores of one query -> probabilities relative to their maximum, in place; zeros before `first`
-// and behind n up to the next multiple of 8. Returns the maximum, *total the sum.
-inline float segment_softmax(float* scores, int64_t first, int64_t n, float scale, float cap,
-                             float* total) {
-  const float lowest = -3.0e38f;
-  int64_t padded = n;
-  for (; padded % 8 != 0; ++padded) scores[padded] = lowest;
-  VecF32 largest = f32_set1(lowest);
-  for (int64_t i = 0; i < padded; i += 8) {
-    VecF32 s = mul(f32_load(scores + i), f32_set1(scale));
-    if (cap > 0.0f) s = mul(tanh_lanes(div(s, f32_set1(cap))), f32_set1(cap));
-    f32_store(scores + i, s);
-    if (i < first || (cap > 0.0f && i + 8 > n)) {  // hidden positions take no part in the maximum
-      for (int64_t k = i; k < first && k < i + 8; ++k) scores[k] = lowest;
-      for (int64_t k = n; k < i + 8; ++k) scores[k] = lowest;
-      s = f32_load(scores + i);
+// Columns by kC as long as there are so many, each for all queries. Returns the next column.
+template <int kC, typename Columns>
+inline int64_t multiply_columns(const float* w, int64_t w_stride, int64_t n_w,
+                                const Columns& columns, int64_t c, int64_t n_columns, int64_t k0,
+                                int64_t k1, float* out, int64_t out_stride) {
+  for (; c + kC <= n_columns; c += kC) {
+    int64_t q = 0;
+    const auto tile = [&](auto function) {
+      function(w + q * w_stride, w_stride, columns, c, k0, k1, out + q * out_stride + 8 * c,
+               out_stride);
+    };
+    for (; q + 4 <= n_w; q += 4) tile(multiply_tile < kC == 4 ? 1 : 4, kC, Columns >);
+    if (n_w - q == 3) tile(multiply_tile < kC == 4 ? 1 : 3, kC, Columns >);
+    if (n_w - q == 2) tile(multiply_tile<2, kC, Columns>);
+    if (n_w - q == 1) tile(multiply_tile<1, kC, Columns>);
+  }
+  return c;
+}
+
+// n_columns columns for n_w queries: out[query][8 n_columns]. Four queries by two columns make the
+// eight chains that keep the multipliers busy and load least; fewer queries take more columns.
+template <typename Columns>
+void multiply(const float* w, int64_t w_stride, int64_t n_w, const Columns& columns,
+              int64_t n_columns, int64_t k0, int64_t k1, float* out, int64_t out_stride) {
+  int64_t c = 0;
+  if (n_w <= 2)
+    c = multiply_columns<4>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
+  c = multiply_columns<2>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
+  multiply_columns<1>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
+}
+
+// ---- the cache's types --------------------------------------------------------------------------
+
+// Calls f with the columns of the keys (or values) as they lie.
+template <typename Function>
+inline void with_keys(const AttentionArgs& args, Function&& f) {
+  const int64_t stride = 8 * args.head_dim;
+  if (args.key_type == KvType::kFloat32) {
+    f(FloatColumns{reinterpret_cast<const float*>(args.keys), stride});
+  } else if (args.key_type == KvType::kFloat16) {
+    f(HalfColumns{reinterpret_cast<const uint16_t*>(args.keys), stride});
+  } else {
+    const std::byte* scales = args.keys + kSegmentPositions * args.head_dim;
+    f(KeyCodeColumns{reinterpret_cast<const int8_t*>(args.keys),
+                     reinterpret_cast<const uint16_t*>(scales), stride});
+  }
+}
+
+template <typename Function>
+inline void with_values(const AttentionArgs& args, float* scale_scratch, Function&& f) {
+  constexpr int64_t kStride = 8 * kSegmentPositions;
+  if (args.value_type == KvType::kFloat32) {
+    f(FloatColumns{reinterpret_cast<const float*>(args.values), kStride});
+  } else if (args.value_type == KvType::kFloat16) {
+    f(HalfColumns{reinterpret_cast<const uint16_t*>(args.values), kStride});
+  } else {
+    const std::byte* scales = args.values + kSegmentPositions * args.head_dim;
+    from_f16(reinterpret_cast<const uint16_t*>(scales), scale_scratch,
+             args.head_dim / 32 * kSegmentPositions);
+    f(ValueCodeColumns{reinterpret_cast<const int8_t*>(args.values), scale_scratch});
+  }
+}
+
+// Columns as floats: numbers [k0, k1) of n_columns.
+template <typename Columns>
+void expand(const Columns& columns, int64_t n_columns, int64_t stride, int64_t k0, int64_t k1,
+            float* out) {
+  for (int64_t c = 0; c < n_columns; ++c) {
+    auto cursor = columns.template at<1>(c);
+    for (int64_t k = k0; k < k1; ++k) {
+      if (k == k0 || k % Columns::kStep == 0) cursor.enter(k);
+      f32_store(out + c * stride + 8 * k, cursor.load(0, k));
     }
-    largest = max(largest, s);
   }
-  // The padding took part with lowest * scale: harmless for scale > 0, as every real score is
-  // larger.
-  const float maximum = max_lanes(largest);
-  for (int64_t i = 0; i < padded; i += 8) {
-    f32_store(scores + i, exp_lanes(sub(f32_load(scores + i), f32_set1(maximum))));
-  }
-  for (int64_t i = 0; i < first; ++i) scores[i] = 0.0f;
-  for (int64_t i = n; i < padded; ++i) scores[i] = 0.0f;
-  VecF32 sums = f32_zero();
-  for (int64_t i = 0; i < padded; i += 8) sums = add(sums, f32_load(scores + i));
-  *total = sum_lanes(sums);
-  return maximum;
 }
 
-// values[d .. d + 8 * kVectors) of one query: sum over positions in ascending order, then the
-// merge.
-template <int kVectors>
-inline void segment_values(const float* probabilities, const float* values, int64_t head_dim,
-                           int64_t first, int64_t n, float keep, float take, float* state) {
-  VecF32 acc[kVectors];
-  for (int v = 0; v < kVectors; ++v) acc[v] = f32_zero();
-  for (int64_t i = first; i < n; ++i) {
-    const VecF32 p = f32_set1(probabilities[i]);
-    for (int v = 0; v < kVectors; ++v)
-      acc[v] = fma(p, f32_load(values + i * head_dim + 8 * v), acc[v]);
-  }
-  for (int v = 0; v < kVectors; ++v) {
-    const VecF32 old = mul(f32_load(state + 8 * v), f32_set1(keep));
-    f32_store(state + 8 * v, fma(acc[v], f32_set1(take), old));
+// Codes of 32 numbers and the bits of their scale.
+inline uint16_t quantize_32(const float* x, int8_t* codes) {
+  int16_t sum;
+  const float scale = quantize_block<32, 32>(x, codes, &sum);
+  uint16_t halves[8];
+  f32_store_f16(halves, f32_set1(scale));
+  return halves[0];
+}
+
+void store_key(KvType type, const float* key, int64_t head_dim, int64_t position,
+               std::byte* segment) {
+  const int64_t at = position / 8 * 8 * head_dim + position % 8;
+  if (type == KvType::kFloat32) {
+    auto* to = reinterpret_cast<float*>(segment) + at;
+    for (int64_t d = 0; d < head_dim; ++d) to[8 * d] = key[d];
+  } else if (type == KvType::kFloat16) {
+    auto* to = reinterpret_cast<uint16_t*>(segment) + at;
+    for (int64_t d = 0; d < head_dim; d += 8) {
+      uint16_t halves[8];
+      f32_store_f16(halves, f32_load(key + d));
+      for (int i = 0; i < 8; ++i) to[8 * (d + i)] = halves[i];
+    }
+  } else {
+    auto* to = reinterpret_cast<int8_t*>(segment) + at;
+    auto* scales = reinterpret_cast<uint16_t*>(segment + kSegmentPositions * head_dim) +
+                   position / 8 * (head_dim / 32) * 8 + position % 8;
+    for (int64_t d = 0; d < head_dim; d += 32) {
+      int8_t codes[32];
+      scales[d / 32 * 8] = quantize_32(key + d, codes);
+      for (int i = 0; i < 32; ++i) to[8 * (d + i)] = codes[i];
+    }
   }
 }
+
+void store_value(KvType type, const float* value, int64_t head_dim, int64_t position,
+                 std::byte* segment) {
+  const int64_t at = 8 * position;
+  constexpr int64_t kStride = kSegmentPositions;  // of one dimension
+  if (type == KvType::kFloat32) {
+    auto* to = reinterpret_cast<float*>(segment) + at;
+    for (int64_t d = 0; d < head_dim; d += 8) f32_store(to + kStride * d, f32_load(value + d));
+  } else if (type == KvType::kFloat16) {
+    auto* to = reinterpret_cast<uint16_t*>(segment) + at;
+    for (int64_t d = 0; d < head_dim; d += 8) f32_store_f16(to + kStride * d, f32_load(value + d));
+  } else {
+    auto* to = reinterpret_cast<int8_t*>(segment) + at;
+    auto* scales = reinterpret_cast<uint16_t*>(segment + kSegmentPositions * head_dim) + position;
+    for (int64_t d = 0; d < head_dim; d += 32) {
+      int8_t codes[32];
+      scales[d / 32 * kSegmentPositions] = quantize_32(value + d, codes);
+      for (int i = 0; i < 32; i += 8) __builtin_memcpy(to + kStride * (d + i), codes + i, 8);
+    }
+  }
+}
+
+// ---- one segment --------------------------------------------------------------------------------
+
+inline constexpr float kLowestScore = -3.0e38f;
+
+// 2^x for x <= 0, relative error under 2e-7; what is below 2^-126 becomes that. Softmax takes
+// powers of 2 instead of e, with the scores times log2(e): this costs two thirds of exp_lanes().
+inline VecF32 exp2_lanes(VecF32 x) {
+  x = max(x, f32_set1(-126.0f));
+  const VecF32 n = round_even(x), r = sub(x, n);
+  VecF32 p = f32_set1(0.001326472731307149f);
+  p = fma(p, r, f32_set1(0.009671512991189957f));
+  p = fma(p, r, f32_set1(0.05550733581185341f));
+  p = fma(p, r, f32_set1(0.24022242426872253f));
+  p = fma(p, r, f32_set1(0.6931470036506653f));
+  p = fma(p, r, f32_set1(1.0f));
+  return mul(p, exp2_of_integer(n));
+}
+inline constexpr float kLog2E = 1.44269504088896341f;
+
+// What a score, capped or not yet scaled, is multiplied by.
+inline float power_factor(float scale, float cap) { return cap > 0.0f ? kLog2E : scale * kLog2E; }
+
+// The maximum of one query's scores at the positions [first, n), times `scale`, capped, in units of
+// powers of 2. Capped scores are written back. What lies beside the positions in the same vectors
+// of 8 is overwritten with something that counts for nothing: its power of 2 is 1e-38 beside the
+// maximum's 1.
+inline float segment_maximum(float* scores, int64_t first, int64_t n, float scale, float cap) {
+  const int64_t begin = first / 8 * 8, end = (n + 7) / 8 * 8;
+  if (cap > 0.0f) {
+    for (int64_t i = begin; i < end; i += 8) {
+      const VecF32 s = div(mul(f32_load(scores + i), f32_set1(scale)), f32_set1(cap));
+      f32_store(scores + i, mul(tanh_lanes(s), f32_set1(cap)));
+    }
+  }
+  for (int64_t i = begin; i < first; ++i) scores[i] = kLowestScore;
+  for (int64_t i = n; i < end; ++i) scores[i] = kLowestScore;
+  VecF32 largest = f32_set1(kLowestScore);
+  for (int64_t i = begin; i < end; i += 8) largest = max(f32_load(scores + i), largest);
+  return max_lanes(largest) * power_factor(scale, cap);
+}
+
+// Then these scores -> 2^(score - maximum) in place. Returns their sum.
+inline float segment_exp(float* scores, int64_t first, int64_t n, float scale, float cap,
+                         float maximum) {
+  const VecF32 factor = f32_set1(power_factor(scale, cap)), shift = f32_set1(-maximum);
+  VecF32 sums = f32_zero();
+  for (int64_t i = first / 8 * 8; i < n; i += 8) {
+    const VecF32 p = exp2_lanes(fma(f32_load(scores + i), factor, shift));
+    f32_store(scores + i, p);
+    sums = add(sums, p);
+  }
+  return sum_lanes(sums);
+}
+
+struct StateView {
+  float *maxima, *sums, *values;
+  StateView(float* state, int64_t n_queries)
+      : maxima(state),
+        sums(state + (n_queries + 7) / 8 * 8),
+        values(state + (n_queries + 7) / 8 * 16) {}
+};
+
+// Queries [q0, q1), at most kAttentionBlock.
+template <typename Keys, typename Values>
+inline void attend_block(const AttentionArgs& args, int64_t q0, int64_t q1, const Keys& keys,
+                         const Values& values, float* scores) {
+  const StateView state(args.state, args.n_queries);
+  const int64_t head_dim = args.head_dim;
+  const auto first_of = [&](int64_t q) {
+    return args.first_visible != nullptr ? args.first_visible[q] : 0;
+  };
+  int64_t n_positions = 0;
+  for (int64_t q = q0; q < q1; ++q) {
+    if (args.n_visible[q] > n_positions) n_positions = args.n_visible[q];
+  }
+  // Whole tiles: a segment always has memory for 128 positions.
+  multiply(args.queries + q0 * args.query_stride, args.query_stride, q1 - q0, keys,
+           (n_positions + 31) / 32 * 4, 0, head_dim, scores, kSegmentPositions);
+  // All maxima before the first powers, which would wait for their own.
+  for (int64_t q = q0; q < q1; ++q) {
+    const bool sees = first_of(q) < args.n_visible[q];
+    state.maxima[q] = sees ? segment_maximum(scores + (q - q0) * kSegmentPositions, first_of(q),
+                                             args.n_visible[q], args.scale, args.softcap)
+                           : kLowestScore;
+  }
+  for (int64_t q = q0; q < q1; ++q) {
+    const bool sees = first_of(q) < args.n_visible[q];
+    state.sums[q] = sees ? segment_exp(scores + (q - q0) * kSegmentPositions, first_of(q),
+                                       args.n_visible[q], args.scale, args.softcap, state.maxima[q])
+                         : 0.0f;
+  }
+  for (int64_t q = q0; q < q1;) {  // together what sees the same positions, and nothing beyond them
+    int64_t end = q + 1;
+    while (end < q1 && first_of(end) == first_of(q) && args.n_visible[end] == args.n_visible[q])
+      ++end;
+    multiply(scores + (q - q0) * kSegmentPositions, kSegmentPositions, end - q, values,
+             head_dim / 8, first_of(q), args.n_visible[q], state.values + q * head_dim, head_dim);
+    q = end;
+  }
+}
+
+// From so many queries on, floats of the segment's codes, made once, cost less than converting for
+// each tile. Halves convert beside the multiply-adds for nothing and take less of the caches.
+inline constexpr int64_t kExpandQueries = 16;
 
 void attention_segment(const AttentionArgs& args) {
-  segment_scores(args);
-  for (int64_t q = 0; q < args.n_queries; ++q) {
-    const int64_t n = args.n_visible[q];
-    const int64_t first = args.first_visible != nullptr ? args.first_visible[q] : 0;
-    if (n <= first) continue;
-    float* scores = args.scores + q * kSegmentPositions;
-    float* state = args.state + q * (args.head_dim + 2);
-    float total;
-    const float maximum = segment_softmax(scores, first, n, args.scale, args.softcap, &total);
-    const float merged = maximum > state[0] ? maximum : state[0];
-    const float keep = exp_scalar(state[0] - merged), take = exp_scalar(maximum - merged);
-    state[1] = scalar_fma(total, take, state[1] * keep);
-    state[0] = merged;
-    int64_t d = 0;
-    for (; d + 64 <= args.head_dim; d += 64) {
-      segment_values<8>(scores, args.values + d, args.head_dim, first, n, keep, take,
-                        state + 2 + d);
+  const int64_t head_dim = args.head_dim, padded = (args.n_queries + 7) / 8 * 8;
+  const StateView state(args.state, args.n_queries);
+  for (int64_t q = args.n_queries; q < padded; ++q) {
+    state.maxima[q] = kLowestScore;
+    state.sums[q] = 0.0f;
+  }
+  float* scores = args.scratch;
+  float* keys = scores + kAttentionBlock * kSegmentPositions;
+  float* values = keys + kSegmentPositions * head_dim;
+  float* value_scales = values + kSegmentPositions * head_dim;
+  const bool many = args.n_queries >= kExpandQueries;
+  AttentionArgs expanded = args;
+  if (many) {
+    int64_t n = 0;
+    for (int64_t q = 0; q < args.n_queries; ++q) n = args.n_visible[q] > n ? args.n_visible[q] : n;
+    if (args.key_type == KvType::kCodes8) {
+      with_keys(args, [&](const auto& columns) {
+        expand(columns, (n + 31) / 32 * 4, 8 * head_dim, 0, head_dim, keys);
+      });
+      expanded.key_type = KvType::kFloat32;
+      expanded.keys = reinterpret_cast<const std::byte*>(keys);
     }
-    for (; d < args.head_dim; d += 8) {
-      segment_values<1>(scores, args.values + d, args.head_dim, first, n, keep, take,
-                        state + 2 + d);
+    if (args.value_type == KvType::kCodes8) {
+      with_values(args, value_scales, [&](const auto& columns) {
+        expand(columns, head_dim / 8, 8 * kSegmentPositions, 0, n, values);
+      });
+      expanded.value_type = KvType::kFloat32;
+      expanded.values = reinterpret_cast<const std::byte*>(values);
+    }
+  }
+  with_keys(expanded, [&](const auto& key_columns) {
+    with_values(expanded, value_scales, [&](const auto& value_columns) {
+      for (int64_t q = 0; q < args.n_queries; q += kAttentionBlock) {
+        const int64_t end =
+            q + kAttentionBlock < args.n_queries ? q + kAttentionBlock : args.n_queries;
+        attend_block(expanded, q, end, key_columns, value_columns, scores);
+      }
+    });
+  });
+}
+
+// ---- states of several segments -----------------------------------------------------------------
+
+void attention_clear(float* state, int64_t n_queries, int64_t head_dim) {
+  const StateView view(state, n_queries);
+  for (float* p = view.maxima; p < view.sums; ++p) *p = kLowestScore;
+  for (float* p = view.sums; p < view.values + n_queries * head_dim; ++p) *p = 0.0f;
+}
+
+// Online softmax (Milakov and Gimelshein 2018). A segment that a query does not see has the lowest
+// maximum and zeros: it changes nothing.
+void attention_merge(float* state, const float* segment, int64_t n_queries, int64_t head_dim) {
+  const StateView into(state, n_queries), from(const_cast<float*>(segment), n_queries);
+  for (int64_t q0 = 0; q0 < n_queries; q0 += 8) {
+    const VecF32 before = f32_load(into.maxima + q0), here = f32_load(from.maxima + q0);
+    const VecF32 merged = max(before, here);
+    float keep[8], take[8];
+    f32_store(keep, exp2_lanes(sub(before, merged)));
+    f32_store(take, exp2_lanes(sub(here, merged)));
+    f32_store(into.maxima + q0, merged);
+    f32_store(into.sums + q0, fma(f32_load(from.sums + q0), f32_load(take),
+                                  mul(f32_load(into.sums + q0), f32_load(keep))));
+    for (int64_t q = q0; q < n_queries && q < q0 + 8; ++q) {
+      const VecF32 old_part = f32_set1(keep[q - q0]), new_part = f32_set1(take[q - q0]);
+      const float* x = from.values + q * head_dim;
+      float* y = into.values + q * head_dim;
+      for (int64_t d = 0; d < head_dim; d += 8)
+        f32_store(y + d, fma(f32_load(x + d), new_part, mul(f32_load(y + d), old_part)));
     }
   }
 }
 
-void attention_finish(const float* state, int64_t head_dim, float* out) {
-  const VecF32 inverse = f32_set1(1.0f / state[1]);
+void attention_finish(const float* state, int64_t n_queries, int64_t i, int64_t head_dim,
+                      float* out) {
+  const StateView view(const_cast<float*>(state), n_queries);
+  const VecF32 inverse = f32_set1(1.0f / view.sums[i]);
   for (int64_t d = 0; d < head_dim; d += 8)
-    f32_store(out + d, mul(f32_load(state + 2 + d), inverse));
+    f32_store(out + d, mul(f32_load(view.values + i * head_dim + d), inverse));
 }

@@ -66,37 +66,55 @@ void float_rows(const MatmulArgs& args) {  // few columns: eight rows at a time
   }
 }
 
-template <typename Load>
+// rows[k0, k1) as Held: where they lie, or converted to `out`, [kRows][kDepth].
+template <typename Load, typename Held, int kRows, int64_t kDepth>
+inline void hold_rows(const typename Load::Element* const* rows, int64_t k0, int64_t k1, float* out,
+                      const typename Held::Element** held) {
+  if constexpr (std::is_same_v<Load, Held>) {
+    for (int r = 0; r < kRows; ++r) held[r] = rows[r] + k0;
+  } else {
+    for (int r = 0; r < kRows; ++r, out += kDepth) {
+      const int64_t n = k1 - k0;
+      int64_t k = 0;
+      for (; k + 8 <= n; k += 8) f32_store(out + k, Load::load(rows[r] + k0 + k));
+      if (k < n) f32_store(out + k, load_tail<Load>(rows[r] + k0 + k, n - k));
+      held[r] = out;
+    }
+  }
+}
+
+// Many columns: eight rows of 512 weights stay in the first-level cache while the columns, from the
+// second level, pass by in threes. Held: LoadF32 converts those rows once for all columns.
+template <typename Load, typename Held>
 void float_panels(const MatmulArgs& args, std::byte* scratch) {
   using Element = typename Load::Element;
-  constexpr int kR = 4, kC = 3;
-  constexpr int64_t kPanelRows = 16, kPanelColumns = 60, kDepth = 1024;
-  auto* lanes = reinterpret_cast<float*>(scratch);  // [columns / 3][rows / 4][12][8]
+  constexpr int kR = 4, kC = 3, kPanelRows = 8;
+  constexpr int64_t kPanelColumns = 60, kDepth = 512;
+  auto* panel = reinterpret_cast<float*>(scratch);  // [kPanelRows][kDepth]
+  float* lanes = panel + kPanelRows * kDepth;       // [columns / 3][rows / 4][12][8]
   for (int64_t c0 = 0; c0 < args.n_columns; c0 += kPanelColumns) {
     const int64_t n_c = args.n_columns - c0 < kPanelColumns ? args.n_columns - c0 : kPanelColumns;
     for (int64_t r0 = 0; r0 < args.n_rows; r0 += kPanelRows) {
       const int64_t n_r = args.n_rows - r0 < kPanelRows ? args.n_rows - r0 : kPanelRows;
+      const RowGroup<Element> rows(args.weights + r0 * args.row_bytes, args.row_bytes, n_r);
       for (int64_t k0 = 0; k0 < args.row_len; k0 += kDepth) {
         const int64_t k1 = args.row_len - k0 < kDepth ? args.row_len : k0 + kDepth;
+        const typename Held::Element* held[kPanelRows];
+        hold_rows<Load, Held, kPanelRows, kDepth>(rows.row, k0, k1, panel, held);
         float* stored = lanes;
         for (int64_t c = 0; c < n_c; c += kC) {
           const float* columns[kC];
           for (int i = 0; i < kC; ++i) {
             const int64_t valid = c + i < n_c ? c + i : n_c - 1;
             columns[i] =
-                reinterpret_cast<const float*>(args.columns + (c0 + valid) * args.column_bytes);
+                reinterpret_cast<const float*>(args.columns + (c0 + valid) * args.column_bytes) +
+                k0;
           }
           for (int64_t r = 0; r < n_r; r += kR, stored += kR * kC * 8) {
-            const Element* rows[kR];
-            for (int i = 0; i < kR; ++i) {
-              const int64_t valid = r + i < n_r ? r + i : n_r - 1;
-              rows[i] =
-                  reinterpret_cast<const Element*>(args.weights + (r0 + valid) * args.row_bytes);
-            }
             VecF32 acc[kR * kC];
             for (int i = 0; i < kR * kC; ++i)
               acc[i] = k0 == 0 ? f32_zero() : f32_load(stored + 8 * i);
-            dot_lanes<Load, kR, kC>(rows, columns, k0, k1, acc);
+            dot_lanes<Held, kR, kC>(held + r, columns, 0, k1 - k0, acc);
             if (k1 < args.row_len) {
               for (int i = 0; i < kR * kC; ++i) f32_store(stored + 8 * i, acc[i]);
               continue;
@@ -117,8 +135,10 @@ template <typename Load>
 void matmul_float(const MatmulArgs& args) {
   if (args.n_columns < 3) {
     float_rows<Load>(args);
+  } else if (args.n_columns < 16) {  // converting would cost more than it saves
+    float_panels<Load, Load>(args, args.scratch);
   } else {
-    float_panels<Load>(args, args.scratch);
+    float_panels<Load, LoadF32>(args, args.scratch);
   }
 }
 

@@ -34,6 +34,29 @@ inline VecI16 neighbour_pairs(const VecI8* vectors) {
       vectors[I::scale_vector(2 * p)]);
 }
 
+// What eight rows are multiplied as.
+template <typename Block>
+struct FormType {
+  using Type = Unpack<Block>;
+};
+template <typename Block>
+requires requires { typename Interleaved<Block>::Form; }
+struct FormType<Block> {
+  using Type = typename Interleaved<Block>::Form;
+};
+template <typename Block>
+using FormOf = typename FormType<Block>::Type;
+
+struct NoScales {};
+template <typename Block>
+inline auto row_scales(const std::byte* block) {
+  if constexpr (Unpack<Block>::kScaled) {
+    return Interleaved<Block>::scales(block + GroupLayout<Block>::kWordsAt);
+  } else {
+    return NoScales{};
+  }
+}
+
 template <typename Block>
 struct GroupScales {
   using I = Interleaved<Block>;
@@ -43,7 +66,12 @@ struct GroupScales {
       const auto e = [&](int r) { return E8M0{static_cast<uint8_t>(block[L::kBytesAt + r])}; };
       return f32_of(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7));
     } else {
-      return f32_load_f16(reinterpret_cast<const uint16_t*>(block + L::kHalvesAt));
+      const VecF32 d = f32_load_f16(reinterpret_cast<const uint16_t*>(block + L::kHalvesAt));
+      if constexpr (requires { Unpack<Block>::kUnit; }) {
+        return mul(d, f32_set1(Unpack<Block>::kUnit));
+      } else {
+        return d;
+      }
     }
   }
   static VecF32 m(const std::byte* block) {
@@ -58,8 +86,10 @@ struct GroupScales {
 // The integer minima of the 16s 2 p and 2 p + 1; where an offset is subtracted, their scales.
 template <typename Block, int p, typename Scales>
 inline VecI16 minimum_pairs(const Scales& scales) {
-  using U = Unpack<Block>;
-  if constexpr (U::kMinimum == Minimum::kSubScale) {
+  using U = FormOf<Block>;
+  if constexpr (U::kMinimum == Minimum::kSubScale && U::kSub == 32) {
+    return same_pairs<Block, p>(scales.scale);
+  } else if constexpr (U::kMinimum == Minimum::kSubScale) {
     return neighbour_pairs<Block, p>(scales.scale);
   } else if constexpr (U::kSub == 32) {
     return same_pairs<Block, p>(scales.minimum);
@@ -68,63 +98,89 @@ inline VecI16 minimum_pairs(const Scales& scales) {
   }
 }
 
-// Integer sums of one slice with one column: *isum lane = row, *msum likewise the minima.
-template <typename Block>
-inline void group_slice(const std::byte* block, const int8_t* a, const int16_t* sums, VecI32* isum,
-                        VecI32* msum) {
-  using U = Unpack<Block>;
-  using I = Interleaved<Block>;
-  using L = GroupLayout<Block>;
-  using T = Tile<Block>;
+// Integer sums of slice s with kColumns columns: isum[c] lane = row, msum[c] likewise the minima.
+template <typename Block, int kColumns>
+inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Block>* columns,
+                        VecI32* isum, VecI32* msum) {
+  using U = FormOf<Block>;
   constexpr int kSub = U::kScaled ? U::kSub : Slice<Block>::kLen;
-  constexpr int kChunk = 4 * T::kWords;  // codes of a row that int16 can sum
-  VecI32 total = i32_zero(), minimum = i32_zero();
+  constexpr int kChunk = 4 * kWordsSummed<U>;  // codes of a row that int16 can sum
+  const auto scales = row_scales<Block>(block);
+  const int8_t* a[kColumns];
+  for (int c = 0; c < kColumns; ++c) {
+    a[c] = columns[c].slice_codes(s);
+    isum[c] = msum[c] = i32_zero();
+  }
   const auto chunks = [&](auto pairs_of) __attribute__((always_inline)) {
     unrolled<Slice<Block>::kLen / kChunk>([&](auto chunk) __attribute__((always_inline)) {
-      constexpr int kFirst = decltype(chunk)::value * T::kWords;
-      VecI16 products{};
-      unrolled<T::kWords>([&](auto t) __attribute__((always_inline)) {
+      constexpr int kFirst = decltype(chunk)::value * kWordsSummed<U>;
+      VecI16 products[kColumns];
+      unrolled<kWordsSummed<U>>([&](auto t) __attribute__((always_inline)) {
         constexpr int kWord = kFirst + decltype(t)::value;
-        const VecI8 codes = group_codes<Block, kWord % 8>(block + kWord / 8 * L::kUnitBytes);
-        const VecI16 product = dot_codes<U>(codes, i8_broadcast4(a + 4 * kWord));
-        products = decltype(t)::value == 0 ? product : add(products, product);
+        const VecI8 codes = group_codes<Block, kWord>(block, scales);
+        unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+          constexpr int c = decltype(index)::value;
+          const VecI16 product = dot_codes<U>(codes, i8_broadcast4(a[c] + 4 * kWord));
+          products[c] = decltype(t)::value == 0 ? product : add(products[c], product);
+        });
       });
-      total = add(total, dot_pairs(products, pairs_of(Index<4 * kFirst / kSub>())));
+      const VecI16 pairs = pairs_of(Index<4 * kFirst / kSub>());
+      unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+        constexpr int c = decltype(index)::value;
+        isum[c] = add(isum[c], dot_pairs(products[c], pairs));
+      });
     });
   };
   if constexpr (U::kScaled) {
-    const auto scales = I::scales(block + L::kWordsAt);
     chunks([&](auto k) __attribute__((always_inline)) {
       return same_pairs<Block, decltype(k)::value>(scales.scale);
     });
     if constexpr (kHasIntegerMinima<U>) {
       unrolled<8>([&](auto p) __attribute__((always_inline)) {
         constexpr int kPair = decltype(p)::value;
-        minimum = add(minimum, dot_pairs(minimum_pairs<Block, kPair>(scales),
-                                         i16_broadcast2(sums + 2 * kPair)));
+        const VecI16 minima = minimum_pairs<Block, kPair>(scales);
+        unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+          constexpr int c = decltype(index)::value;
+          const VecI16 sums = i16_broadcast2(columns[c].slice_sums(s) + 2 * kPair);
+          msum[c] = add(msum[c], dot_pairs(minima, sums));
+        });
       });
     }
   } else {
     chunks([](auto) { return i16_set1(1); });
   }
-  *isum = total;
-  *msum = minimum;
 }
 
-// Eight rows times one column.
-template <typename Block>
-inline VecF32 group_dot(const std::byte* group, const ColumnView<Block>& column, int64_t n_slices) {
+// Eight rows times kColumns columns: acc[c], lane = row.
+template <typename Block, int kColumns>
+inline void group_dot(const std::byte* group, const ColumnView<Block>* columns, int64_t n_slices,
+                      VecF32* acc) {
   using L = GroupLayout<Block>;
-  VecF32 acc = f32_zero();
+  for (int c = 0; c < kColumns; ++c) acc[c] = f32_zero();
   for (int64_t s = 0; s < n_slices; ++s, group += L::kBlockBytes) {
     for (int64_t i = 0; i < L::kBlockBytes; i += 64) prefetch(group + kGroupAhead + i);
-    VecI32 isum, msum;
-    group_slice<Block>(group, column.slice_codes(s), column.slice_sums(s), &isum, &msum);
-    acc = accumulate<Unpack<Block>>(isum, msum, GroupScales<Block>::d(group),
-                                    GroupScales<Block>::m(group), column.scales[s],
-                                    column.slice_sum(s), acc);
+    VecI32 isum[kColumns], msum[kColumns];
+    group_slice<Block, kColumns>(group, s, columns, isum, msum);
+    const VecF32 d = GroupScales<Block>::d(group), m = GroupScales<Block>::m(group);
+    unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+      constexpr int c = decltype(index)::value;
+      acc[c] = accumulate<FormOf<Block>>(isum[c], msum[c], d, m, columns[c].scales[s],
+                                         columns[c].slice_sum(s), acc[c]);
+    });
   }
-  return acc;
+}
+
+// Word kWord of a block as the tile has it.
+template <typename Block, int kWord, typename S>
+inline VecI8 tile_codes(const std::byte* block, const S& scales) {
+  VecI8 codes = group_codes<Block, kWord>(block, scales);
+  if constexpr (requires { typename Interleaved<Block>::Form; }) {
+    using Form = FormOf<Block>;
+    static_assert(Form::kTimes == 1 || Form::kTimes == 2);
+    if constexpr (Form::kTimes == 2) codes = add(codes, codes);
+    codes = add(codes, i8_set1(-Form::kOffset));
+  }
+  return codes;
 }
 
 // The tile of one group (tile-inl.h).
@@ -134,12 +190,12 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
   using U = Unpack<Block>;
   using L = GroupLayout<Block>;
   for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes, group += L::kBlockBytes) {
+    const auto scales = row_scales<Block>(group);
     unrolled<Block::kLen / 4>([&](auto w) __attribute__((always_inline)) {
       constexpr int kWord = decltype(w)::value;
-      i8_store(tile + 32 * kWord, group_codes<Block, kWord % 8>(group + kWord / 8 * L::kUnitBytes));
+      i8_store(tile + 32 * kWord, tile_codes<Block, kWord>(group, scales));
     });
     if constexpr (U::kScaled) {
-      const auto scales = Interleaved<Block>::scales(group + L::kWordsAt);
       unrolled<T::kSubs>([&](auto k) __attribute__((always_inline)) {
         i16_store(tile + T::kScales + 32 * k, same_pairs<Block, decltype(k)::value>(scales.scale));
       });
@@ -154,20 +210,60 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
   }
 }
 
+// Columns [first_column, first_column + kColumns) with the eight rows from first_row on.
+template <typename Block, int kColumns>
+inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t first_column) {
+  const std::byte* group = args.weights + first_row * args.row_bytes;
+  const int64_t n_valid = args.n_rows - first_row < 8 ? args.n_rows - first_row : 8;
+  const auto column = [&](int c) {
+    return ColumnView<Block>(
+        args.columns + (first_column + (c < kColumns ? c : 0)) * args.column_bytes, args.row_len);
+  };
+  const ColumnView<Block> columns[4] = {column(0), column(1), column(2), column(3)};
+  VecF32 acc[kColumns];
+  group_dot<Block, kColumns>(group, columns, args.row_len / Slice<Block>::kLen, acc);
+  for (int c = 0; c < kColumns; ++c) {
+    store_rows(args.out + (first_column + c) * args.out_stride + first_row, acc[c], n_valid);
+  }
+}
+
+// With more columns than this a tile pays: sooner where codes come out of tables or are put
+// together from pieces of five or six bits.
+template <typename Block>
+inline constexpr int64_t kGroupColumns = [] {
+  constexpr int kBits = Interleaved<Block>::kCodeBits;
+  const bool from_table = requires { typename Interleaved<Block>::Form; }
+  || (Unpack<Block>::kSigned && kBits < 8);
+  return from_table || kBits == 5 || kBits == 6 ? 7 : 15;
+}();
+
 template <typename Block>
 void matmul_interleaved(const MatmulArgs& args) {
-  const int64_t n_slices = args.row_len / Slice<Block>::kLen;
-  if (args.n_columns > kFewColumns) {
+  if (args.n_columns > kGroupColumns<Block>) {
+    const int64_t n_slices = args.row_len / Slice<Block>::kLen;
     return matmul_tiled<Block>(args, [&](int64_t first, int64_t, std::byte* tile) {
       build_tile_of_group<Block>(args.weights + first * args.row_bytes, n_slices, tile);
     });
   }
-  for (int64_t first = 0; first < args.n_rows; first += 8) {
-    const int64_t n_valid = args.n_rows - first < 8 ? args.n_rows - first : 8;
-    for (int64_t c = 0; c < args.n_columns; ++c) {
-      const ColumnView<Block> column(args.columns + c * args.column_bytes, args.row_len);
-      const VecF32 acc = group_dot(args.weights + first * args.row_bytes, column, n_slices);
-      store_rows(args.out + c * args.out_stride + first, acc, n_valid);
+  for (int64_t row = 0; row < args.n_rows; row += 8) {
+    for (int64_t c = 0; c < args.n_columns;) {  // in fours, threes and twos
+      const int64_t left = args.n_columns - c;
+      const int64_t taken = left >= 4 && left != 5 ? 4 : left >= 3 ? 3 : left;
+      switch (taken) {
+        case 4:
+          group_columns<Block, 4>(args, row, c);
+          break;
+        case 3:
+          group_columns<Block, 3>(args, row, c);
+          break;
+        case 2:
+          group_columns<Block, 2>(args, row, c);
+          break;
+        default:
+          group_columns<Block, 1>(args, row, c);
+          break;
+      }
+      c += taken;
     }
   }
 }

@@ -1,8 +1,9 @@
-// Eight rows in one: the storage kind kInterleaved (ops/tensor.h). A group of eight rows takes the
-// bytes of the eight, in another order: lane = row, so that nothing is ever summed across lanes,
-// one scale serves eight rows, and a group is one run of memory.
+// Eight rows in one: the storage kind kInterleaved (ops/tensor.h): lane = row, so that nothing is
+// ever summed across lanes, one scale serves eight rows, and a group is one run of memory. Most
+// formats take the bytes of the eight rows, in another order. Those with a codebook take more:
+// their indices are looked up once, and what they stand for is held.
 //
-//   group   = its blocks, 8 sizeof(Block) bytes each, in order
+//   group   = its blocks, kBlockBytes each, in order
 //   block   = units of 32 weights a row, words[kWords][8 rows][4 bytes], halves[kHalves][8 rows]
 //             [2 bytes], bytes[8 rows] when the scale is one
 //   unit    = as many planes of 32 bytes as a code has bits
@@ -64,7 +65,7 @@ struct GroupLayout {
   static constexpr int kHalvesAt = kWordsAt + 32 * I::kWords;
   static constexpr int kBytesAt = kHalvesAt + 16 * I::kHalves;
   static constexpr int kBlockBytes = kBytesAt + 8 * I::kBytes;
-  static_assert(kBlockBytes == 8 * sizeof(Block));
+  static_assert(kBlockBytes == 8 * sizeof(Block) || kIsPlanned<Block>);
 };
 
 // Bits [kFrom, kFrom + kN) of each byte, moved to kTo.
@@ -80,22 +81,29 @@ inline VecI8 move_bits(VecI8 a) {
   }
 }
 
-// Word w of a unit, four codes of eight rows, as its planes keep them.
+// Word w of a unit, four codes of eight rows, as its planes keep them, kShift higher.
 template <typename Block, int w>
 inline VecI8 raw_word(const std::byte* unit) {
   static constexpr PiecesOfWord kWord = kPieces<Interleaved<Block>::kCodeBits>.words[w];
   const auto piece = [&](auto index) __attribute__((always_inline)) {
     constexpr Piece p = kWord.pieces[decltype(index)::value];
-    return move_bits<p.from, p.n, p.to>(i8_load(unit + 32 * p.plane));
+    return move_bits<p.from, p.n, p.to + Interleaved<Block>::kShift>(i8_load(unit + 32 * p.plane));
   };
   VecI8 codes = piece(Index<0>());
   if constexpr (kWord.n_pieces > 1) codes = either(codes, piece(Index<1>()));
   if constexpr (kWord.n_pieces > 2) codes = either(codes, piece(Index<2>()));
   return codes;
 }
-template <typename Block, int w>
-inline VecI8 group_codes(const std::byte* unit) {
-  return Interleaved<Block>::value(raw_word<Block, w>(unit));
+// Word kWord of a block: its codes. scales: what Interleaved<Block>::scales() gave for it.
+template <typename Block, int kWord, typename S>
+inline VecI8 group_codes(const std::byte* block, const S& scales) {
+  using I = Interleaved<Block>;
+  const VecI8 raw = raw_word<Block, kWord % 8>(block + kWord / 8 * GroupLayout<Block>::kUnitBytes);
+  if constexpr (requires { I::template value<kWord>(raw, scales); }) {
+    return I::template value<kWord>(raw, scales);
+  } else {
+    return I::value(raw);
+  }
 }
 
 // Words 0-7 as planes.
@@ -114,8 +122,21 @@ inline void store_planes(const VecI8 words[8], std::byte* out) {
   for (int p = 0; p < kCodeBits; ++p) i8_store(out + 32 * p, planes[p]);
 }
 
+// What Interleaved<Block> takes a block of one row from.
 template <typename Block>
-inline VecI8 raw_codes(const Block& b, int i) {
+struct SourceType {
+  using Type = const Block&;
+};
+template <typename Block>
+requires requires { typename Interleaved<Block>::Source; }
+struct SourceType<Block> {
+  using Type = typename Interleaved<Block>::Source;
+};
+template <typename Block>
+using SourceOf = typename SourceType<Block>::Type;
+
+template <typename Block>
+inline VecI8 raw_codes(const SourceOf<Block>& b, int i) {
   if constexpr (requires { Interleaved<Block>::raw(b, i); }) {
     return Interleaved<Block>::raw(b, i);
   } else {
@@ -123,14 +144,17 @@ inline VecI8 raw_codes(const Block& b, int i) {
   }
 }
 
+inline void store_word(const void* bytes, std::byte* out) { __builtin_memcpy(out, bytes, 4); }
+inline void store_word(uint32_t word, std::byte* out) { store_word(&word, out); }
+
 // All of row r of a block but its codes.
 template <typename Block>
-inline void store_rest(const Block& b, int r, std::byte* out) {
+inline void store_rest(const SourceOf<Block>& b, int r, std::byte* out) {
   using I = Interleaved<Block>;
   using L = GroupLayout<Block>;
   if constexpr (I::kWords > 0) {
     for (int k = 0; k < I::kWords; ++k) {
-      __builtin_memcpy(out + L::kWordsAt + 32 * k + 4 * r, I::word(b, k), 4);
+      store_word(I::word(b, k), out + L::kWordsAt + 32 * k + 4 * r);
     }
   }
   if constexpr (I::kHalves > 0) {
@@ -150,14 +174,19 @@ void interleave(const std::byte* rows, int64_t row_bytes, int64_t n_valid, int64
   using L = GroupLayout<Block>;
   const RowGroup<Block> group(rows, row_bytes, n_valid);
   for (int64_t b = 0; b < row_len / Block::kLen; ++b, out += L::kBlockBytes) {
+    VecI32 columns[Block::kLen / 32][8];
+    for (int r = 0; r < 8; ++r) {
+      SourceOf<Block> source(group.row[r][b]);
+      for (int i = 0; i < Block::kLen / 32; ++i) {
+        columns[i][r] = as_i32(raw_codes<Block>(source, i));
+      }
+      store_rest<Block>(source, r, out);
+    }
     for (int i = 0; i < Block::kLen / 32; ++i) {
-      VecI32 columns[8];
-      for (int r = 0; r < 8; ++r) columns[r] = as_i32(raw_codes(group.row[r][b], i));
-      transpose8(columns);
+      transpose8(columns[i]);
       VecI8 words[8];
-      for (int w = 0; w < 8; ++w) words[w] = as_bytes(columns[w]);
+      for (int w = 0; w < 8; ++w) words[w] = as_bytes(columns[i][w]);
       store_planes<I::kCodeBits>(words, out + i * L::kUnitBytes);
     }
-    for (int r = 0; r < 8; ++r) store_rest<Block>(group.row[r][b], r, out);
   }
 }

@@ -67,8 +67,24 @@ struct MatmulArgs {
 using MatmulFn = void (*)(const MatmulArgs&);
 using DecodeFn = void (*)(const void* blocks, float* x, int64_t n);
 
-// Attention of one KV head over one segment, for queries that share it; folds the segment into the
-// running state of each query.
+// How keys and values of one KV head in one segment lie, in numbers of the cache's type: eight
+// lanes of a vector stand together, so that a score needs no sum over lanes.
+//
+//   keys     [128 / 8][head_dim][8 positions]
+//   values   [head_dim / 8][128][8 dimensions]
+//
+// kCodes8 (as Q8_0: 8-bit codes, an f16 scale per 32 numbers of a position) has the codes in that
+// order and behind them the scales:
+//
+//   of keys  [128 / 8][head_dim / 32][8 positions]      of values  [head_dim / 32][128]
+enum class KvType { kFloat32, kFloat16, kCodes8 };
+
+constexpr int64_t kv_segment_bytes(KvType type, int64_t head_dim) {
+  const int64_t n = kSegmentPositions * head_dim;
+  return type == KvType::kFloat32 ? 4 * n : type == KvType::kFloat16 ? 2 * n : n / 32 * 34;
+}
+
+// Attention of one KV head over one segment, for queries that share it.
 struct AttentionArgs {
   const float* queries = nullptr;  // [n_queries, head_dim], query_stride floats apart
   int64_t query_stride = 0;
@@ -77,15 +93,26 @@ struct AttentionArgs {
   // that is empty. first_visible null: from 0.
   const int32_t* n_visible = nullptr;
   const int32_t* first_visible = nullptr;
-  int64_t head_dim = 0;           // a multiple of 8
-  const float* keys = nullptr;    // [128, head_dim]
-  const float* values = nullptr;  // [128, head_dim]
+  int64_t head_dim = 0;  // a multiple of 8, with kCodes8 of 32
+  KvType key_type = KvType::kFloat32, value_type = KvType::kFloat32;
+  const std::byte* keys = nullptr;
+  const std::byte* values = nullptr;
   float scale = 1.0f;
-  float softcap = 0.0f;  // scores become softcap * tanh(score * scale / softcap); 0: no cap
-  float* state =
-      nullptr;  // [n_queries, head_dim + 2]: running maximum, running sum, weighted values
-  float* scores = nullptr;  // scratch [128 * (n_queries rounded up to 4)]
+  float softcap = 0.0f;      // scores become softcap * tanh(score * scale / softcap); 0: no cap
+  float* state = nullptr;    // out: attention_state_floats(n_queries, head_dim)
+  float* scratch = nullptr;  // attention_scratch_floats(head_dim)
 };
+
+inline constexpr int64_t kAttentionBlock = 24;  // queries whose scores are held at a time
+
+// State of queries over some positions: [0] maxima of the scores, then the sums of exp(score -
+// maximum), each [n_queries rounded up to 8], then [n_queries, head_dim] values weighted by it.
+constexpr int64_t attention_state_floats(int64_t n_queries, int64_t head_dim) {
+  return (n_queries + 7) / 8 * 16 + n_queries * head_dim;
+}
+constexpr int64_t attention_scratch_floats(int64_t head_dim) {
+  return (2 * head_dim + head_dim / 32 + kAttentionBlock) * kSegmentPositions;
+}
 
 struct KernelTable {
   const char* name;  // as NIBBLE_ISA spells it
@@ -94,11 +121,14 @@ struct KernelTable {
   // without a fast kernel: ops/matmul then takes matmul_decoded.
   MatmulFn matmul[64];
   // The same over rows interleaved by eight, args.weights at the first row of a group; and one
-  // group out of n_valid (1 to 8) rows, row_bytes apart: 8 row_bytes to `out`, missing rows repeat
-  // the last. Same results, bit for bit. Null for formats that are not kept so.
+  // group out of n_valid (1 to 8) rows, row_bytes apart, missing rows repeat the last. Same
+  // results, bit for bit. Null for formats that are not kept so.
   MatmulFn matmul_interleaved[64];
   void (*interleave[64])(const std::byte* rows, int64_t row_bytes, int64_t n_valid, int64_t row_len,
                          std::byte* out);
+  // Bytes that a block of one row takes in a group: those of the block in the file, or more where
+  // codebook indices became codes.
+  int64_t interleaved_block_bytes[64];
   // Any format, float activations: decodes rows into scratch, then the float dot. The
   // float-activation mode, and the way a format runs before it has a fast kernel.
   void (*matmul_decoded)(const MatmulArgs& args, DecodeFn decode);
@@ -129,8 +159,20 @@ struct KernelTable {
   // format's own encoder is all there is: kernels::encoder() chooses.
   EncodeFn encode[64];
 
+  // One position's key or value [head_dim] into its segment.
+  void (*store_key)(KvType type, const float* key, int64_t head_dim, int64_t position,
+                    std::byte* segment);
+  void (*store_value)(KvType type, const float* value, int64_t head_dim, int64_t position,
+                      std::byte* segment);
+  // The state of the queries over one segment alone. A state over several is made of theirs:
+  // attention_clear, then attention_merge of each in ascending order, always in this way, so that
+  // the bits do not depend on who computed which segment.
   void (*attention_segment)(const AttentionArgs& args);
-  void (*attention_finish)(const float* state, int64_t head_dim, float* out);  // out = values / sum
+  void (*attention_clear)(float* state, int64_t n_queries, int64_t head_dim);
+  void (*attention_merge)(float* state, const float* segment, int64_t n_queries, int64_t head_dim);
+  // out = values / sum of query i of n_queries
+  void (*attention_finish)(const float* state, int64_t n_queries, int64_t i, int64_t head_dim,
+                           float* out);
 
   // Yardsticks for benchmarks. read_probe: reads n bytes (multiple of 256) once, returns their xor.
   // int8_probe: n rounds of kInt8ProbeOps integer operations on registers and L1, returns a

@@ -113,6 +113,14 @@ inline VecI16 dot_codes(VecI8 codes, VecI8 activations) {
 // Vectors of products of codes that int16 can sum.
 template <typename U>
 inline constexpr int kPresum = 32767 / (2 * 127 * U::kLargest);
+// The same where lane = row and a vector is four codes of each: a power of two, at most eight, of
+// one scale.
+template <typename U>
+inline constexpr int kWordsSummed = [] {
+  int n = 8;
+  while (n > 1 && (n > kPresum<U> || n > U::kSub / 4)) n /= 2;
+  return n;
+}();
 
 // Integer dot of one slice with the activations, spread over the lanes; *minimum_dot likewise the
 // integer minima with the activation sums. first: index of its first 32 codes in the block.
@@ -174,6 +182,7 @@ inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da,
   if constexpr (U::kMinimum == Minimum::kOffset) {
     isum = sub(isum, i32_set1(U::kOffset * asum));
   } else if constexpr (U::kMinimum == Minimum::kSubScale) {
+    if constexpr (requires { U::kTimes; }) isum = times<U::kTimes>(isum);
     isum = sub(isum, times<U::kOffset>(msum));
   }
   if constexpr (requires { U::kTimesPower; }) isum = divide_by_power<U::kTimesPower>(isum);

@@ -18,10 +18,6 @@ inline __m256i load_bits(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
 }
 
-// ---- scalars ------------------------------------------------------------------------------------
-
-inline float scalar_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-
 // ---- 8 floats -----------------------------------------------------------------------------------
 
 inline VecF32 f32_set1(float x) { return _mm256_set1_ps(x); }
@@ -90,6 +86,10 @@ inline VecF32 f32_of(UE4M3 a, UE4M3 b, UE4M3 c, UE4M3 d, UE4M3 e, UE4M3 f, UE4M3
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+inline VecF32 f32_from_i8(const int8_t* p) {
+  const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes));
 }
 inline void f32_store_f16(uint16_t* p, VecF32 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));

@@ -21,8 +21,6 @@ struct Bytes16 {
 
 // ---- scalars ------------------------------------------------------------------------------------
 
-inline float scalar_fma(float a, float b, float c) { return a * b + c; }
-
 inline float f16_bits_to_float(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t rest = static_cast<uint32_t>(h & 0x7fffu) << 13;
@@ -111,6 +109,11 @@ inline VecF32 f32_of(UE4M3 a, UE4M3 b, UE4M3 c, UE4M3 d, UE4M3 e, UE4M3 f, UE4M3
 inline VecF32 f32_load_bf16(const uint16_t* p) {
   VecF32 r;
   NIBBLE_LANES(8) r.v[i] = __builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16);
+  return r;
+}
+inline VecF32 f32_from_i8(const int8_t* p) {
+  VecF32 r;
+  NIBBLE_LANES(8) r.v[i] = p[i];
   return r;
 }
 inline void f32_store_f16(uint16_t* p, VecF32 a) {

@@ -5,6 +5,8 @@
 
 #include "kernels/unpack_codebook-inl.h"
 
+#include "kernels/unpack_iq1-inl.h"
+
 #include "kernels/matmul-inl.h"
 
 #include "kernels/tile-inl.h"
@@ -22,8 +24,10 @@
 template <typename Block>
 void set_interleaved(KernelTable& table) {
   if constexpr (IsInterleaved<Block>) {
-    table.interleave[static_cast<uint32_t>(Block::kId)] = interleave<Block>;
-    table.matmul_interleaved[static_cast<uint32_t>(Block::kId)] = matmul_interleaved<Block>;
+    constexpr auto kId = static_cast<uint32_t>(Block::kId);
+    table.interleave[kId] = interleave<Block>;
+    table.interleaved_block_bytes[kId] = GroupLayout<Block>::kBlockBytes / 8;
+    table.matmul_interleaved[kId] = matmul_interleaved<Block>;
   }
 }
 
@@ -42,7 +46,8 @@ KernelTable make_table(const char* name) {
   table.matmul[static_cast<uint32_t>(FormatId::BF16)] = matmul_float<LoadBF16>;
   set_matmul(table, SmallBlocks{});
   set_matmul(table, SuperBlocks{});
-  set_matmul(table, CodebookBlocks{});
+  set_matmul(table, GridBlocks{});
+  set_matmul(table, IQ1Blocks{});
   table.matmul_decoded = matmul_decoded;
   table.quantize_column = quantize_column;
   table.rms_norm = rms_norm;
@@ -57,7 +62,11 @@ KernelTable make_table(const char* name) {
   table.softmax = softmax;
   table.to_f16 = to_f16;
   table.from_f16 = from_f16;
+  table.store_key = store_key;
+  table.store_value = store_value;
   table.attention_segment = attention_segment;
+  table.attention_clear = attention_clear;
+  table.attention_merge = attention_merge;
   table.attention_finish = attention_finish;
   table.read_probe = read_probe;
   table.int8_probe = int8_probe;

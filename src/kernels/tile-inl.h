@@ -20,9 +20,7 @@ struct Tile {
   static constexpr int64_t kD = kMinima + (kIntegerMinima ? 8 * 32 : 0);
   static constexpr int64_t kM = kD + 32 * S::kParts;
   static constexpr int64_t kBytes = kM + 32;
-  // Products summed in int16 before they are widened: a power of two, at most eight, of one scale.
-  static constexpr int kMost = kPresum<U> >= 8 ? 8 : kPresum<U> >= 4 ? 4 : kPresum<U> >= 2 ? 2 : 1;
-  static constexpr int kWords = kMost < U::kSub / 4 ? kMost : U::kSub / 4;
+  static constexpr int kWords = kWordsSummed<U>;
 };
 
 // Codes of block b of eight rows, 32 at a time.

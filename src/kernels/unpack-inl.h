@@ -80,15 +80,31 @@ constexpr Bytes make_bytes(F f) {
 //   raw(b, i)    32 codes as the planes keep them, where Unpack::codes has others
 //   value(raw)   then makes the latter of the former
 //   scales(words)
-//                the integer scales: struct RowScales
+//                the integer scales: struct RowScales or the like
 //   scale_vector(k), scale_byte(k)
 //                where in it sub-block k stands
+//   Source       when there: raw, word, half, byte take Source(b), made once per block, for a block
+//   kShift       codes come out of the planes moved left by so many bits
+//   value<w>(raw, scales)
+//                instead of value: when it depends on the word of the block and on scales(words)
+//   Form         when there: eight rows are multiplied with these codes, unsigned and with an
+//                offset, instead of Unpack's signed ones (struct OffsetCodes)
 
 // Integer scales and minima of eight rows, four sub-blocks a vector, lane = row.
 template <int kScales, int kMinima>
 struct RowScales {
   VecI8 scale[kScales];
   VecI8 minimum[kMinima == 0 ? 1 : kMinima];
+};
+
+// Codes of Unpack<Block> as kFactor * (unsigned code) - kSubtracted: one multiplication of bytes
+// takes them, where signed ones need their sign moved first.
+template <typename Block, int kFactor, int kSubtracted, int kMost>
+struct OffsetCodes {
+  static constexpr bool kSigned = false, kScaled = true;
+  static constexpr int kSub = Unpack<Block>::kSub, kLargest = kMost;
+  static constexpr int kTimes = kFactor, kOffset = kSubtracted;
+  static constexpr Minimum kMinimum = Minimum::kSubScale;
 };
 
 template <typename Block>
@@ -101,7 +117,7 @@ concept IsInterleaved = requires {
 template <int kBits>
 struct Planes {
   static constexpr int kCodeBits = kBits;
-  static constexpr int kWords = 0, kHalves = 1, kBytes = 0;
+  static constexpr int kWords = 0, kHalves = 1, kBytes = 0, kShift = 0;
   static constexpr int scale_vector(int k) { return k / 4; }  // where scale and minimum k are
   static constexpr int scale_byte(int k) { return k % 4; }
   static VecI8 value(VecI8 raw) { return raw; }

@@ -17,12 +17,6 @@ inline VecF32 exp_lanes(VecF32 x) {
   return mul(p, exp2_of_integer(n));
 }
 
-inline float exp_scalar(float x) {
-  float lanes[8];
-  f32_store(lanes, exp_lanes(f32_set1(x)));
-  return lanes[0];
-}
-
 inline VecF32 load_part(const float* p, int64_t n) {
   return n >= 8 ? f32_load(p) : load_tail<LoadF32>(p, n);
 }

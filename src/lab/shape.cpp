@@ -34,7 +34,9 @@ constexpr ModelShape kShapes[] = {
      .vocab_size = 32000,
      .n_ctx = 2048,
      .tied = false},
-    // The 1.1B shape (that of TinyLlama), and a quarter of it for quick timings.
+    // The 1.1B shape (that of TinyLlama), a quarter of it for quick timings, and two layers of it
+    // for
+    // counting instructions.
     {.name = "1b",
      .d_model = 2048,
      .n_layers = 22,
@@ -47,6 +49,15 @@ constexpr ModelShape kShapes[] = {
     {.name = "1b-6l",
      .d_model = 2048,
      .n_layers = 6,
+     .n_heads = 32,
+     .n_kv_heads = 4,
+     .d_ff = 5632,
+     .vocab_size = 32000,
+     .n_ctx = 2048,
+     .tied = false},
+    {.name = "1b-2l",
+     .d_model = 2048,
+     .n_layers = 2,
      .n_heads = 32,
      .n_kv_heads = 4,
      .d_ff = 5632,

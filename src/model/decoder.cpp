@@ -2,8 +2,6 @@
 
 #include <cstring>
 
-#include "ops/attention.h"
-
 namespace nibble {
 namespace {
 
@@ -13,6 +11,10 @@ Rope::Options local_rope(const ModelConfig& c) {
   rope.n_dims = c.rope_local_base > 0 ? c.rope_dims : 0;
   rope.interleaved = c.rope_interleaved;
   return rope;
+}
+
+Attention::Shape attention_shape(const ModelConfig& c) {
+  return {.n_heads = c.n_heads, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim};
 }
 
 }  // namespace
@@ -32,16 +34,13 @@ Status Decoder::allocate(ThreadPool& pool, const Options& options) {
   const std::pair<Buffer*, int64_t> buffers[] = {
       {&hidden_, c.d_model},    {&normed_, c.d_model}, {&q_, c.q_dim()},
       {&k_, c.kv_dim()},        {&v_, c.kv_dim()},     {&attended_, c.q_dim()},
-      {&projected_, c.d_model}, {&positions_, 1},      {&runs_, sizeof(Run) / 4},
+      {&projected_, c.d_model}, {&positions_, 1},      {&runs_, sizeof(AttentionRun) / 4},
   };
   for (const auto& [buffer, width] : buffers) {
     ASSIGN_OR_RETURN(*buffer,
                      Buffer::allocate(static_cast<size_t>(width * max_batch_) * sizeof(float)));
   }
-  attention_scratch_floats_ = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
-  ASSIGN_OR_RETURN(
-      attention_scratch_,
-      Buffer::allocate(static_cast<size_t>(attention_scratch_floats_ * pool.n_threads()) * 4));
+  ASSIGN_OR_RETURN(attention_, Attention::create(kernels, pool, attention_shape(c)));
   return {};
 }
 
@@ -49,7 +48,6 @@ int64_t Decoder::buffer_bytes(const ModelConfig& c, int64_t max_row_len, const O
                               int n_threads) {
   const int64_t n_ropes = c.rope_local_base > 0 ? 2 : 1;
   const int64_t rows = 3 * c.d_model + 2 * c.q_dim() + 2 * c.kv_dim() + n_ropes * (c.rope_dims + 1);
-  const int64_t attention = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
   int64_t columns = 0;
   if (options.activations == ActivationMode::kQuantized) {
     columns = column_layout(Activation::kQ8_32, max_row_len).column_bytes +
@@ -57,7 +55,8 @@ int64_t Decoder::buffer_bytes(const ModelConfig& c, int64_t max_row_len, const O
   }
   return options.max_batch * (rows * 4 + columns) +
          FeedForward::buffer_bytes(c, options.max_batch) +
-         n_threads * (attention * 4 + kernels::scratch_bytes(max_row_len)) + c.vocab_size * 4;
+         Attention::buffer_bytes(attention_shape(c), n_threads) +
+         n_threads * kernels::scratch_bytes(max_row_len) + c.vocab_size * 4;
 }
 
 Result<std::unique_ptr<Decoder>> Decoder::create(const Model& model, ThreadPool& pool,
@@ -204,57 +203,37 @@ void Decoder::final_norm(float* hidden, int64_t n_tokens) {
             hidden);
 }
 
-int64_t Decoder::split_into_runs(std::span<const BatchToken> batch) {
-  auto* runs = runs_.as<Run>();
-  int64_t n_runs = 0;
+std::span<const AttentionRun> Decoder::split_into_runs(std::span<const BatchToken> batch) {
+  auto* runs = runs_.as<AttentionRun>();
+  size_t n_runs = 0;
   for (size_t t = 0; t < batch.size(); ++t) {
-    const bool extends = n_runs > 0 && runs[n_runs - 1].count < kRunTokens &&
+    const bool extends = n_runs > 0 && runs[n_runs - 1].n_tokens < attention_.run_tokens() &&
                          batch[t].sequence == batch[t - 1].sequence &&
                          batch[t].position == batch[t - 1].position + 1;
     if (extends) {
-      ++runs[n_runs - 1].count;
+      ++runs[n_runs - 1].n_tokens;
     } else {
-      runs[n_runs++] = {static_cast<int32_t>(t), 1};
+      runs[n_runs++] = {.first_row = static_cast<int32_t>(t),
+                        .n_tokens = 1,
+                        .first_position = batch[t].position,
+                        .sequence = batch[t].sequence};
     }
   }
-  return n_runs;
+  return {runs, n_runs};
 }
 
 void Decoder::attention(int64_t layer, std::span<const BatchToken> batch, const KvCache& cache) {
-  const int64_t n_kv_heads = model_.config().n_kv_heads;
-  const int64_t n_runs = split_into_runs(batch);
-  // Later runs of a prompt see more positions: dealing them first keeps the threads level.
-  workspace_.pool().parallel_for(
-      n_runs * n_kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t task = begin; task < end; ++task) {
-          const Run& run = runs_.as<Run>()[n_runs - 1 - task / n_kv_heads];
-          attend_run(run, task % n_kv_heads, layer, batch, cache, thread);
-        }
-      });
-}
-
-void Decoder::attend_run(const Run& run, int64_t kv_head, int64_t layer,
-                         std::span<const BatchToken> batch, const KvCache& cache, int thread) {
   const ModelConfig& c = model_.config();
-  const KernelTable& kernels = workspace_.kernels();
-  const BatchToken& first = batch[static_cast<size_t>(run.first)];
-  AttentionTask task;
-  task.q = q_.as<float>() + run.first * c.q_dim();
-  task.out = attended_.as<float>() + run.first * c.q_dim();
-  task.n_tokens = run.count;
-  task.n_heads = c.n_heads;
-  task.group = c.n_heads / c.n_kv_heads;
-  task.kv_head = kv_head;
-  task.head_dim = c.head_dim;
-  task.scale = c.attention_scale;
-  task.softcap = c.attention_softcap;
-  task.first_position = first.position;
-  task.window = model_.layers()[static_cast<size_t>(layer)].window;
-  attend(kernels, task, attention_scratch_.as<float>() + thread * attention_scratch_floats_,
-         [&](int64_t segment, int64_t n, float* keys, float* values, AttentionArgs& args) {
-           args.keys = cache.keys(kernels, layer, first.sequence, segment, kv_head, n, keys);
-           args.values = cache.values(kernels, layer, first.sequence, segment, kv_head, n, values);
-         });
+  const KvCache::Layer segments = cache.layer(layer);
+  AttentionCall call;
+  call.q = q_.as<float>();
+  call.out = attended_.as<float>();
+  call.runs = split_into_runs(batch);
+  call.segments = &segments;
+  call.scale = c.attention_scale;
+  call.softcap = c.attention_softcap;
+  call.window = model_.layers()[static_cast<size_t>(layer)].window;
+  attention_.run(call);
 }
 
 }  // namespace nibble

@@ -10,6 +10,7 @@
 #include "model/feed_forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "ops/attention.h"
 #include "ops/layers.h"
 #include "ops/rope.h"
 
@@ -58,20 +59,13 @@ class Decoder {
   void set_hook(LinearHook hook) { hook_ = std::move(hook); }
 
  private:
-  // Neighbouring tokens of one sequence, attended together.
-  struct Run {
-    int32_t first, count;
-  };
-
   explicit Decoder(const Model& model) : model_(model) {}
   Status allocate(ThreadPool& pool, const Options& options);
   void call_hook(TensorRole role, int64_t layer, const float* x, int64_t n_tokens, int64_t n);
   void project(const LayerPlan& plan, int64_t layer, std::span<const BatchToken> batch,
                KvCache& cache);
-  int64_t split_into_runs(std::span<const BatchToken> batch);
+  std::span<const AttentionRun> split_into_runs(std::span<const BatchToken> batch);
   void attention(int64_t layer, std::span<const BatchToken> batch, const KvCache& cache);
-  void attend_run(const Run& run, int64_t kv_head, int64_t layer, std::span<const BatchToken> batch,
-                  const KvCache& cache, int thread);
 
   const Model& model_;
   int64_t max_batch_ = 0;
@@ -81,8 +75,7 @@ class Decoder {
   LinearHook hook_;
   Buffer hidden_, normed_, q_, k_, v_, attended_, projected_;
   Buffer positions_, runs_;
-  Buffer attention_scratch_;  // per thread
-  int64_t attention_scratch_floats_ = 0;
+  Attention attention_;
 };
 
 }  // namespace nibble

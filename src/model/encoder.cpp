@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "ops/attention.h"
 
 namespace nibble {
 namespace {
@@ -14,6 +13,38 @@ namespace {
 int64_t whole_segments(int64_t n_tokens) {
   return (n_tokens + kSegmentPositions - 1) / kSegmentPositions * kSegmentPositions;
 }
+
+Attention::Shape attention_shape(const ModelConfig& c) {
+  return {.n_heads = c.n_heads, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim};
+}
+
+// Keys and values of all heads, float32.
+class Segments final : public KvSegments {
+ public:
+  Segments(const ModelConfig& config, int64_t max_tokens, Buffer& keys, Buffer& values)
+      : head_dim_(config.head_dim),
+        head_bytes_(whole_segments(max_tokens) * config.head_dim * 4),
+        keys_(keys),
+        values_(values) {}
+  KvSegment at(int32_t, int64_t segment, int64_t kv_head) const override {
+    const int64_t offset = offset_of(segment, kv_head);
+    return {keys_.data() + offset, values_.data() + offset};
+  }
+  void store(const KernelTable& kernels, int64_t position, int64_t head, const float* key,
+             const float* value) {
+    const int64_t offset = offset_of(position / kSegmentPositions, head);
+    const int64_t row = position % kSegmentPositions;
+    kernels.store_key(key_type, key, head_dim_, row, keys_.data() + offset);
+    kernels.store_value(value_type, value, head_dim_, row, values_.data() + offset);
+  }
+
+ private:
+  int64_t offset_of(int64_t segment, int64_t kv_head) const {
+    return kv_head * head_bytes_ + segment * kv_segment_bytes(KvType::kFloat32, head_dim_);
+  }
+  int64_t head_dim_, head_bytes_;
+  Buffer &keys_, &values_;
+};
 
 }  // namespace
 
@@ -60,17 +91,15 @@ Status Encoder::allocate(ThreadPool& pool, const Options& options) {
     ASSIGN_OR_RETURN(*buffer, Buffer::allocate(static_cast<size_t>(n) * sizeof(float)));
   }
   for (int32_t i = 0; i < max_tokens_; ++i) positions_.as<int32_t>()[i] = i;
-  attention_scratch_floats_ = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
-  ASSIGN_OR_RETURN(
-      attention_scratch_,
-      Buffer::allocate(static_cast<size_t>(attention_scratch_floats_ * pool.n_threads()) * 4));
+  ASSIGN_OR_RETURN(attention_, Attention::create(kernels, pool, attention_shape(c)));
+  const int64_t per_run = attention_.run_tokens();
+  runs_.reserve(static_cast<size_t>((max_tokens_ + per_run - 1) / per_run));
   return {};
 }
 
 int64_t Encoder::buffer_bytes(const ModelConfig& c, int64_t max_row_len, const Options& options,
                               int n_threads) {
   const int64_t rows = 2 * c.d_model + 2 * c.q_dim() + 2 * c.kv_dim() + c.rope_dims + 2;
-  const int64_t attention = AttentionScratch(c.head_dim, c.n_heads / c.n_kv_heads).total;
   int64_t columns = 0;
   if (options.activations == ActivationMode::kQuantized) {
     columns = column_layout(Activation::kQ8_32, max_row_len).column_bytes +
@@ -79,7 +108,8 @@ int64_t Encoder::buffer_bytes(const ModelConfig& c, int64_t max_row_len, const O
   return options.max_tokens * (rows * 4 + columns) +
          2 * whole_segments(options.max_tokens) * c.kv_dim() * 4 +
          FeedForward::buffer_bytes(c, options.max_tokens) +
-         n_threads * (attention * 4 + kernels::scratch_bytes(max_row_len));
+         Attention::buffer_bytes(attention_shape(c), n_threads) +
+         n_threads * kernels::scratch_bytes(max_row_len);
 }
 
 std::span<const float> Encoder::run(std::span<const int32_t> tokens) {
@@ -143,41 +173,28 @@ void Encoder::run_layer(int64_t layer, int64_t n) {
 
 void Encoder::attention(int64_t n) {
   const ModelConfig& c = model_.config();
-  const KernelTable& kernels = workspace_.kernels();
-  const int64_t padded = whole_segments(max_tokens_);
+  Segments segments(c, max_tokens_, keys_, values_);
   for (int64_t t = 0; t < n; ++t) {
     for (int64_t head = 0; head < c.n_kv_heads; ++head) {
       const int64_t from = t * c.kv_dim() + head * c.head_dim;
-      const int64_t to = (head * padded + t) * c.head_dim;
-      const auto size = static_cast<size_t>(c.head_dim) * sizeof(float);
-      std::memcpy(keys_.as<float>() + to, k_.as<float>() + from, size);
-      std::memcpy(values_.as<float>() + to, v_.as<float>() + from, size);
+      segments.store(workspace_.kernels(), t, head, k_.as<float>() + from, v_.as<float>() + from);
     }
   }
-  const int64_t n_runs = (n + kRunTokens - 1) / kRunTokens;
-  workspace_.pool().parallel_for(
-      n_runs * c.n_kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t i = begin; i < end; ++i) {
-          AttentionTask task;
-          task.first_position = i / c.n_kv_heads * kRunTokens;
-          task.q = q_.as<float>() + task.first_position * c.q_dim();
-          task.out = attended_.as<float>() + task.first_position * c.q_dim();
-          task.n_tokens = std::min(kRunTokens, n - task.first_position);
-          task.n_heads = c.n_heads;
-          task.group = c.n_heads / c.n_kv_heads;
-          task.kv_head = i % c.n_kv_heads;
-          task.head_dim = c.head_dim;
-          task.scale = c.attention_scale;
-          task.n_positions = n;
-          attend(kernels, task, attention_scratch_.as<float>() + thread * attention_scratch_floats_,
-                 [&](int64_t segment, int64_t, float*, float*, AttentionArgs& args) {
-                   const int64_t at =
-                       (task.kv_head * padded + segment * kSegmentPositions) * c.head_dim;
-                   args.keys = keys_.as<float>() + at;
-                   args.values = values_.as<float>() + at;
-                 });
-        }
-      });
+  runs_.clear();
+  for (int64_t t = 0; t < n; t += attention_.run_tokens()) {
+    const auto first = static_cast<int32_t>(t);
+    const auto count = static_cast<int32_t>(std::min(attention_.run_tokens(), n - t));
+    runs_.push_back(
+        {.first_row = first, .n_tokens = count, .first_position = first, .sequence = 0});
+  }
+  AttentionCall call;
+  call.q = q_.as<float>();
+  call.out = attended_.as<float>();
+  call.runs = runs_;
+  call.segments = &segments;
+  call.scale = c.attention_scale;
+  call.n_positions = n;
+  attention_.run(call);
 }
 
 void pool_hidden(const KernelTable& kernels, Pooling pooling, std::span<const float> hidden,

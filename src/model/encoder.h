@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "model/feed_forward.h"
 #include "model/model.h"
+#include "ops/attention.h"
 #include "ops/layers.h"
 #include "ops/rope.h"
 
@@ -46,9 +48,9 @@ class Encoder {
   Rope rope_;
   FeedForward feed_forward_;
   Buffer hidden_, q_, k_, v_, attended_, projected_, positions_;
-  Buffer keys_, values_;  // [n_kv_heads, max_tokens rounded up to segments, head_dim]
-  Buffer attention_scratch_;
-  int64_t attention_scratch_floats_ = 0;
+  Buffer keys_, values_;  // [n_kv_heads, max_tokens rounded up to segments], in segments
+  Attention attention_;
+  std::vector<AttentionRun> runs_;
 };
 
 // One vector out of the hidden states of a text, [d_model]: their mean, the first, or the last.

@@ -163,7 +163,8 @@ class Head {
     json value = {{first.first, scalar(first.second)}};
     for (; at_ < lines_.size() && lines_[at_].indent > indent; ++at_) {
       if (lines_[at_].indent == std::string_view::npos) continue;  // blank
-      if (const auto entry = split_key(lines_[at_].text)) value[entry->first] = scalar(entry->second);
+      if (const auto entry = split_key(lines_[at_].text))
+        value[entry->first] = scalar(entry->second);
     }
     return value;
   }

@@ -11,6 +11,7 @@
 #include "container/printable.h"
 #include "container/safetensors_writer.h"
 #include "model/config.h"
+#include "model/hf_card.h"
 #include "model/hf_family.h"
 #include "model/hf_rows.h"
 #include "model/hf_tokenizer_files.h"
@@ -71,6 +72,7 @@ class Exporter {
     writer_.add_text("config.json", config_.dump(2) + "\n");
     ASSIGN_OR_RETURN(auto texts, tokenizer_files(source_.metadata(), report_.warnings));
     for (auto& [name, text] : texts) writer_.add_text(name, std::move(text));
+    add_card();
     RETURN_IF_ERROR(writer_.begin());
     uint64_t done = 0, total = 0;
     for (const Job& job : jobs_) total += bytes_of(job);
@@ -92,6 +94,7 @@ class Exporter {
   }
   std::string where() const { return source_.path().string(); }
   Status make_config();
+  void add_card();
   Status check_made(const std::string& name, const std::vector<float>& values);
   Status add_tensors();
   Status add_rule(const HfTensorRule& rule, int64_t layer);
@@ -146,6 +149,16 @@ Status Exporter::make_config() {
                       printable(key));
   }
   return {};
+}
+
+void Exporter::add_card() {
+  std::vector<std::string> lost;
+  std::string card = model_card(source_.metadata(), lost);
+  if (!card.empty()) writer_.add_text("README.md", std::move(card));
+  if (lost.empty()) return;
+  for (std::string& key : lost) key = printable(key);
+  report_.warnings.push_back(fmt::format("[{}] {} {} no place in the folder", where(),
+                                         fmt::join(lost, ", "), lost.size() == 1 ? "has" : "have"));
 }
 
 Status Exporter::add_rule(const HfTensorRule& rule, int64_t layer) {

@@ -11,6 +11,7 @@
 #include "container/gguf.h"
 #include "container/gguf_rules.h"
 #include "container/printable.h"
+#include "model/hf_card.h"
 #include "model/hf_family.h"
 #include "model/hf_rows.h"
 #include "model/hf_scales.h"
@@ -386,22 +387,17 @@ Status FolderSource::read_pooling() {
 void FolderSource::set_general() {
   metadata_.set("general.architecture", GgufValue::of_string(family_->architecture));
   metadata_.set("general.type", GgufValue::of_string("model"));
-  // the folder's own name, also when it was given as "." or with a slash behind it
-  std::error_code ignored;
-  const fs::path full = fs::weakly_canonical(repo_.folder(), ignored);
-  std::string name = full.filename().string();
-  std::replace(name.begin(), name.end(), '-', ' ');
-  if (gguf_name_problem(name, 255) == nullptr) {
-    metadata_.set("general.name", GgufValue::of_string(name));
-  }
   double n_params = 0, n_expert_params = 0;
   for (const GgufTensor& tensor : tensors_) {
     const auto n = static_cast<double>(tensor.n_elements());
     n_params += n;
     if (tensor.n_dims == 3) n_expert_params += n;
   }
-  metadata_.set("general.size_label", GgufValue::of_string(size_label(
-                                          n_params, model_[HfDim::experts], n_expert_params)));
+  read_card(repo_, n_params, metadata_);
+  if (metadata_.find("general.size_label") == nullptr) {
+    metadata_.set("general.size_label", GgufValue::of_string(size_label(
+                                            n_params, model_[HfDim::experts], n_expert_params)));
+  }
 }
 
 Status FolderSource::build() {

@@ -230,10 +230,9 @@ std::string title_of(std::string_view name) {
     if (word.empty()) continue;
     if (!title.empty()) title += ' ';
     const bool stays = is_digit(word[0]) || (word[0] == 'v' && is_version(word));
-    const bool is_all_small = std::any_of(word.begin(), word.end(), is_small) &&
-                              std::none_of(word.begin(), word.end(), [](char c) {
-                                return is_letter(c) && !is_small(c);
-                              });
+    const bool is_all_small =
+        std::any_of(word.begin(), word.end(), is_small) &&
+        std::none_of(word.begin(), word.end(), [](char c) { return is_letter(c) && !is_small(c); });
     if (stays || !is_all_small) {
       title += word;
       continue;

@@ -91,12 +91,13 @@ void HfRows::decode(const HfRepo& repo, int64_t row, int64_t column, int64_t n, 
   if (const auto& scale = scales.empty() ? std::nullopt : scales[part]) {
     const SafeTensor& numbers = *scale->place.tensor;
     const std::byte* factors = repo.data(scale->place).data();
-    for (int64_t i = 0; i < n; ++i) {
-      const auto at = static_cast<uint64_t>(from / scale->block_rows * scale->cols +
-                                            (column + i) / scale->block_cols);
+    for (int64_t i = 0; i < n;) {  // one run of weights per number
+      const int64_t block = (column + i) / scale->block_cols;
+      const int64_t end = std::min(n, (block + 1) * scale->block_cols - column);
+      const auto at = static_cast<uint64_t>(from / scale->block_rows * scale->cols + block);
       float factor;
       decode_dtype(numbers.dtype, factors + at * dtype_bytes(numbers.dtype), &factor, 1);
-      out[i] *= factor;
+      for (; i < end; ++i) out[i] *= factor;
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/hf_card.h"
 #include "model/vocabulary.h"
 #include "text/pretokenize.h"
 
@@ -211,6 +212,8 @@ std::string config_json(const VocabularyData& data, const GgufMetadata& metadata
   Json json = Json::object();
   json["add_bos_token"] = data.add_bos;
   json["add_eos_token"] = data.add_eos;
+  // Byte-level tokenizers say it though it has no effect on them; of others the model itself does.
+  if (data.model == "gpt2" && !data.add_space_prefix) json["add_prefix_space"] = false;
   const std::pair<const char*, int32_t> names[] = {
       {"bos_token", data.bos},     {"eos_token", data.eos}, {"unk_token", data.unknown},
       {"pad_token", data.padding}, {"cls_token", data.cls}, {"sep_token", data.sep},
@@ -236,11 +239,13 @@ Result<std::vector<std::pair<std::string, std::string>>> tokenizer_files(
   std::vector<std::pair<std::string, std::string>> files;
   ASSIGN_OR_RETURN(const VocabularyData data, read_vocabulary(metadata));
   files.emplace_back("tokenizer_config.json", config_json(data, metadata));
+  Json generation = Json::object();
   if (data.eot >= 0 && data.eot != data.eos) {  // a second token that ends an answer
-    Json generation = {{"eos_token_id", Json::array({data.eos, data.eot})}};
+    generation["eos_token_id"] = Json::array({data.eos, data.eot});
     if (data.bos >= 0) generation["bos_token_id"] = data.bos;
-    files.emplace_back("generation_config.json", text_of(generation));
   }
+  write_sampling(metadata, generation);
+  if (!generation.empty()) files.emplace_back("generation_config.json", text_of(generation));
   if (!data.huggingface_json.empty()) {
     files.emplace_back("tokenizer.json", data.huggingface_json);
   } else if (data.model == "gpt2") {

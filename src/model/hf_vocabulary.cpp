@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "model/vocabulary.h"
+#include "text/plain_vocabulary.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
@@ -14,6 +15,37 @@ namespace nibble {
 namespace {
 
 using nlohmann::json;
+
+// Folders from before tokenizer.json.
+Result<VocabularyData> read_plain_files(const HfRepo& repo) {
+  const auto where = [&](std::string_view name) { return (repo.folder() / name).string(); };
+  ASSIGN_OR_RETURN(const auto config, repo.text_file("tokenizer_config.json"));
+  ASSIGN_OR_RETURN(const auto words, repo.text_file("vocab.txt"));
+  if (words) return read_word_list(*words, config.value_or(""), where("vocab.txt"));
+  ASSIGN_OR_RETURN(const auto vocab, repo.text_file("vocab.json"));
+  ASSIGN_OR_RETURN(const auto merges, repo.text_file("merges.txt"));
+  if (vocab && merges) {
+    ASSIGN_OR_RETURN(const auto added, repo.text_file("added_tokens.json"));
+    const auto type = repo.config().find("model_type");
+    const std::string model_type =
+        type != repo.config().end() && type->is_string() ? type->get<std::string>() : "";
+    return read_vocabulary_and_merges({*vocab, *merges, added ? std::string_view(*added) : "",
+                                       config ? std::string_view(*config) : ""},
+                                      model_type, where("vocab.json"));
+  }
+  if (vocab || merges) {
+    return make_error(ErrorKind::kNotFound,
+                      "[{}] is missing; {} alone is half a tokenizer; fetch the other file, or "
+                      "tokenizer.json, into the folder",
+                      where(vocab ? "merges.txt" : "vocab.json"),
+                      vocab ? "vocab.json" : "merges.txt");
+  }
+  return make_error(ErrorKind::kNotFound,
+                    "[{}] has no tokenizer: neither tokenizer.json nor tokenizer.model, vocab.txt "
+                    "or vocab.json with merges.txt; a model without its tokenizer cannot be used; "
+                    "fetch one of them into the folder",
+                    repo.folder().string());
+}
 
 Result<VocabularyData> read_tokens(const HfRepo& repo) {
   ASSIGN_OR_RETURN(const auto tokenizer, repo.text_file("tokenizer.json"));
@@ -28,10 +60,7 @@ Result<VocabularyData> read_tokens(const HfRepo& repo) {
     return other.ok() ? std::move(other) : std::move(data);
   }
   if (pieces) return read_sentencepiece(*pieces, where("tokenizer.model"));
-  return make_error(ErrorKind::kNotFound,
-                    "[{}] has neither tokenizer.json nor tokenizer.model; a model without its "
-                    "tokenizer cannot be used; fetch one of them into the folder",
-                    repo.folder().string());
+  return read_plain_files(repo);
 }
 
 // The ids that a key gives: a number, or several. Numbers that are no tokens are left out.

@@ -10,8 +10,9 @@
 namespace nibble {
 
 // From tokenizer.json, or tokenizer.model where the first cannot be said in GGUF's own keys or is
-// missing; tokenizer_config.json; chat_template.jinja; the ids in generation_config.json and
-// config.json. Padded to vocab_size tokens. kNotFound: no tokenizer in the folder.
+// missing, or vocab.txt, or vocab.json with merges.txt; tokenizer_config.json; chat_template.jinja;
+// the ids in generation_config.json and config.json. Padded to vocab_size tokens. kNotFound: no
+// tokenizer in the folder.
 Status add_folder_vocabulary(const HfRepo& repo, int64_t vocab_size, GgufMetadata& metadata);
 
 }  // namespace nibble

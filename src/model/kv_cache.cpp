@@ -10,13 +10,34 @@ namespace {
 int64_t blocks_for(int64_t n_positions) {
   return (n_positions + KvCache::kBlockPositions - 1) / KvCache::kBlockPositions;
 }
+
+Result<KvType> kv_type(const char* what, FormatId type, const ModelConfig& config) {
+  switch (type) {
+    case FormatId::F32:
+      return KvType::kFloat32;
+    case FormatId::F16:
+      return KvType::kFloat16;
+    case FormatId::Q8_0:
+      if (config.head_dim % 32 == 0) return KvType::kCodes8;
+      return make_error(
+          ErrorKind::kFailure,
+          "[kv cache] {} cannot be Q8_0 in heads of {} dimensions: it has a scale per "
+          "32; choose F32 or F16",
+          what, config.head_dim);
+    default:
+      return make_error(ErrorKind::kFailure, "[kv cache] {} cannot be {}; choose F32, F16 or Q8_0",
+                        what, format_of(type).name);
+  }
+}
+
 }  // namespace
 
 int64_t KvCache::size_bytes(const ModelConfig& config, const Options& options,
                             int64_t n_positions) {
-  const auto per_value = static_cast<int64_t>(format_of(options.key_type).block_bytes +
-                                              format_of(options.value_type).block_bytes);
-  return blocks_for(n_positions) * kBlockPositions * config.n_layers * config.kv_dim() * per_value;
+  const int64_t per_block = kBlockPositions * config.kv_dim();
+  const size_t bytes = format_of(options.key_type).size_bytes(per_block) +
+                       format_of(options.value_type).size_bytes(per_block);
+  return blocks_for(n_positions) * config.n_layers * static_cast<int64_t>(bytes);
 }
 
 Result<KvCache> KvCache::create(const ModelConfig& config, const Options& options) {
@@ -28,17 +49,15 @@ Result<KvCache> KvCache::create(const ModelConfig& config, const Options& option
   const int64_t blocks_per_sequence = blocks_for(options.n_ctx);
   // One spare block per sequence: a shared last block is copied before it is written.
   const int64_t n_blocks = (blocks_per_sequence + 1) * options.n_sequences;
-  const auto make_side = [&](FormatId type, Side& side) -> Status {
-    CHECK(type == FormatId::F32 || type == FormatId::F16);
-    side.format = &format_of(type);
-    side.head_bytes =
-        kBlockPositions * config.head_dim * static_cast<int64_t>(side.format->block_bytes);
+  const auto make_side = [&](const char* what, FormatId type, Side& side) -> Status {
+    ASSIGN_OR_RETURN(side.type, kv_type(what, type, config));
+    side.head_bytes = kv_segment_bytes(side.type, config.head_dim);
     side.block_bytes = side.head_bytes * config.n_layers * config.n_kv_heads;
     ASSIGN_OR_RETURN(side.data, Buffer::allocate(static_cast<size_t>(side.block_bytes * n_blocks)));
     return {};
   };
-  RETURN_IF_ERROR(make_side(options.key_type, cache.keys_));
-  RETURN_IF_ERROR(make_side(options.value_type, cache.values_));
+  RETURN_IF_ERROR(make_side("keys", options.key_type, cache.keys_));
+  RETURN_IF_ERROR(make_side("values", options.value_type, cache.values_));
   cache.sequences_.resize(static_cast<size_t>(options.n_sequences));
   for (Sequence& sequence : cache.sequences_)
     sequence.blocks.reserve(static_cast<size_t>(blocks_per_sequence));
@@ -115,52 +134,31 @@ bool KvCache::share(int32_t from, int32_t to, int64_t n_positions) {
   return true;
 }
 
-std::byte* KvCache::head_at(Side& side, int64_t layer, int32_t block, int64_t head) const {
-  return side.data.data() + block * side.block_bytes +
-         (layer * n_kv_heads_ + head) * side.head_bytes;
-}
-
-void KvCache::store_side(Side& side, const KernelTable& kernels, int64_t layer, int32_t block,
-                         int64_t row, const float* x) const {
-  for (int64_t head = 0; head < n_kv_heads_; ++head, x += head_dim_) {
-    std::byte* place = head_at(side, layer, block, head) +
-                       row * head_dim_ * static_cast<int64_t>(side.format->block_bytes);
-    if (side.format->id == FormatId::F32) {
-      std::memcpy(place, x, static_cast<size_t>(head_dim_) * sizeof(float));
-    } else {
-      kernels.to_f16(x, reinterpret_cast<uint16_t*>(place), head_dim_);
-    }
-  }
-}
-
 void KvCache::store(const KernelTable& kernels, int64_t layer, int32_t id, int64_t position,
                     const float* key, const float* value) {
   const Sequence& sequence = sequences_[static_cast<size_t>(id)];
   DCHECK(position < sequence.n_positions);
   const int32_t block = sequence.blocks[static_cast<size_t>(position / kBlockPositions)];
-  store_side(keys_, kernels, layer, block, position % kBlockPositions, key);
-  store_side(values_, kernels, layer, block, position % kBlockPositions, value);
+  const int64_t row = position % kBlockPositions;
+  for (int64_t head = 0; head < n_kv_heads_; ++head) {
+    kernels.store_key(keys_.type, key + head * head_dim_, head_dim_, row,
+                      keys_.data.data() + head_offset(keys_, layer, block, head));
+    kernels.store_value(values_.type, value + head * head_dim_, head_dim_, row,
+                        values_.data.data() + head_offset(values_, layer, block, head));
+  }
 }
 
-const float* KvCache::load_side(const Side& side, const KernelTable& kernels, int64_t layer,
-                                int32_t id, int64_t segment, int64_t head, int64_t n,
-                                float* scratch) const {
-  const int32_t block = sequences_[static_cast<size_t>(id)].blocks[static_cast<size_t>(segment)];
-  const std::byte* data =
-      side.data.data() + block * side.block_bytes + (layer * n_kv_heads_ + head) * side.head_bytes;
-  if (side.format->id == FormatId::F32) return reinterpret_cast<const float*>(data);
-  kernels.from_f16(reinterpret_cast<const uint16_t*>(data), scratch, n * head_dim_);
-  return scratch;
+KvCache::Layer::Layer(const KvCache& cache, int64_t layer) : cache_(cache), layer_(layer) {
+  key_type = cache.keys_.type;
+  value_type = cache.values_.type;
 }
 
-const float* KvCache::keys(const KernelTable& kernels, int64_t layer, int32_t sequence,
-                           int64_t segment, int64_t head, int64_t n, float* scratch) const {
-  return load_side(keys_, kernels, layer, sequence, segment, head, n, scratch);
-}
-
-const float* KvCache::values(const KernelTable& kernels, int64_t layer, int32_t sequence,
-                             int64_t segment, int64_t head, int64_t n, float* scratch) const {
-  return load_side(values_, kernels, layer, sequence, segment, head, n, scratch);
+KvSegment KvCache::Layer::at(int32_t id, int64_t segment, int64_t kv_head) const {
+  const Sequence& sequence = cache_.sequences_[static_cast<size_t>(id)];
+  const int32_t block = sequence.blocks[static_cast<size_t>(segment)];
+  const Side &keys = cache_.keys_, &values = cache_.values_;
+  return {keys.data.data() + cache_.head_offset(keys, layer_, block, kv_head),
+          values.data.data() + cache_.head_offset(values, layer_, block, kv_head)};
 }
 
 }  // namespace nibble

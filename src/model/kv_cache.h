@@ -10,6 +10,7 @@
 #include "formats/format.h"
 #include "kernels/kernels.h"
 #include "model/config.h"
+#include "ops/attention.h"
 
 namespace nibble {
 
@@ -20,9 +21,10 @@ class KvCache {
   struct Options {
     int64_t n_ctx = 0;                    // positions per sequence
     int64_t n_sequences = 1;              // each may be full at the same time
-    FormatId key_type = FormatId::F16;    // F32 or F16
-    FormatId value_type = FormatId::F16;  // F32 or F16
+    FormatId key_type = FormatId::F16;    // F32, F16 or Q8_0
+    FormatId value_type = FormatId::F16;  // F32, F16 or Q8_0
   };
+  // kFailure: a type that keys and values cannot have, in general or in heads of this size.
   static Result<KvCache> create(const ModelConfig& config, const Options& options);
   // Bytes that `n_positions` of one sequence occupy (whole blocks).
   static int64_t size_bytes(const ModelConfig& config, const Options& options, int64_t n_positions);
@@ -45,20 +47,26 @@ class KvCache {
   void store(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t position,
              const float* key, const float* value);
 
-  // [128, head_dim] of one KV head in one segment, as floats: in place for F32, else converted to
-  // scratch. n: positions of the segment that matter.
-  const float* keys(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t segment,
-                    int64_t head, int64_t n, float* scratch) const;
-  const float* values(const KernelTable& kernels, int64_t layer, int32_t sequence, int64_t segment,
-                      int64_t head, int64_t n, float* scratch) const;
+  // What attention reads in one layer. The cache must stay where it is meanwhile.
+  class Layer final : public KvSegments {
+   public:
+    KvSegment at(int32_t sequence, int64_t segment, int64_t kv_head) const override;
+
+   private:
+    friend class KvCache;
+    Layer(const KvCache& cache, int64_t layer);
+    const KvCache& cache_;
+    int64_t layer_;
+  };
+  Layer layer(int64_t index) const { return {*this, index}; }
 
  private:
   struct Sequence {
     std::vector<int32_t> blocks;  // capacity set at construction
     int64_t n_positions = 0;
   };
-  struct Side {  // keys or values: [n_blocks, n_layers, n_kv_heads, 128, head_dim]
-    const Format* format = nullptr;
+  struct Side {  // keys or values: [n_blocks, n_layers, n_kv_heads] segments (kernels.h)
+    KvType type = KvType::kFloat16;
     Buffer data;
     int64_t head_bytes = 0, block_bytes = 0;
   };
@@ -66,12 +74,9 @@ class KvCache {
   int32_t take_block();
   void release(int32_t block);
   bool make_private(Sequence& sequence, size_t index);
-  std::byte* head_at(Side& side, int64_t layer, int32_t block, int64_t head) const;
-  void store_side(Side& side, const KernelTable& kernels, int64_t layer, int32_t block, int64_t row,
-                  const float* x) const;
-  const float* load_side(const Side& side, const KernelTable& kernels, int64_t layer,
-                         int32_t sequence, int64_t segment, int64_t head, int64_t n,
-                         float* scratch) const;
+  int64_t head_offset(const Side& side, int64_t layer, int32_t block, int64_t head) const {
+    return block * side.block_bytes + (layer * n_kv_heads_ + head) * side.head_bytes;
+  }
 
   int64_t n_ctx_ = 0, n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0;
   Side keys_, values_;

@@ -49,9 +49,9 @@ class Model {
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& path, ThreadPool& pool);
   // Moves the matrices that have an interleaved form (ops/interleave.h) into private memory; the
   // pages of the file are let go. Results stay the same, decoding becomes faster. Only for decoders
-  // with quantized activations and the same kernels. kResource: not enough memory, nothing moved;
-  // kInvalid: the file was cut meanwhile.
-  Status interleave(const KernelTable& kernels, ThreadPool& pool);
+  // with quantized activations and the same kernels. kResource: they do not fit into the memory
+  // that is available beside reserved_bytes, nothing moved; kInvalid: the file was cut meanwhile.
+  Status interleave(const KernelTable& kernels, ThreadPool& pool, int64_t reserved_bytes = 0);
 
   const ModelConfig& config() const { return config_; }
   const ModelSource& source() const { return *source_; }

@@ -54,18 +54,19 @@ void Model::for_interleavable(const KernelTable& kernels, Visit&& visit) const {
   }
 }
 
-Status Model::interleave(const KernelTable& kernels, ThreadPool& pool) {
+Status Model::interleave(const KernelTable& kernels, ThreadPool& pool, int64_t reserved_bytes) {
   int64_t total = 0;
-  const auto padded = [](const Tensor& matrix) {
-    const int64_t bytes = interleaved_bytes(*matrix.format, matrix.n_rows, matrix.row_len);
+  const auto padded = [&](const Tensor& matrix) {
+    const int64_t bytes = interleaved_bytes(kernels, *matrix.format, matrix.n_rows, matrix.row_len);
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   };
   for_interleavable(kernels, [&](const TensorRule&, int, const Tensor& m) { total += padded(m); });
-  if (total > available_memory_bytes()) {
+  const int64_t available = available_memory_bytes() - reserved_bytes;
+  if (total > available) {
     return make_error(ErrorKind::kResource,
                       "[{}] needs {:.1f} GB for its weights; {:.1f} GB of memory are available",
                       source_->path().string(), static_cast<double>(total) / 1e9,
-                      static_cast<double>(available_memory_bytes()) / 1e9);
+                      static_cast<double>(available) / 1e9);
   }
   ASSIGN_OR_RETURN(Buffer arena,
                    Buffer::allocate(static_cast<size_t>(total), Buffer::Pages::kHuge));

@@ -229,8 +229,11 @@ void write_vocabulary(const VocabularyData& data, GgufMetadata& metadata) {
   set("tokenizer.ggml.add_bos_token", GgufValue::of_bool(data.add_bos));
   set("tokenizer.ggml.add_eos_token", GgufValue::of_bool(data.add_eos));
   if (data.add_sep) set("tokenizer.ggml.add_sep_token", GgufValue::of_bool(true));
-  if (data.model == "llama" || data.model == "t5") {
+  const bool is_sentencepiece = data.model == "llama" || data.model == "t5";
+  if (is_sentencepiece || !data.add_space_prefix) {
     set("tokenizer.ggml.add_space_prefix", GgufValue::of_bool(data.add_space_prefix));
+  }
+  if (is_sentencepiece) {
     set("tokenizer.ggml.remove_extra_whitespaces",
         GgufValue::of_bool(data.remove_extra_whitespaces));
   }

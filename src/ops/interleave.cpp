@@ -10,9 +10,15 @@ bool can_interleave(const KernelTable& kernels, const Format& format) {
   return kernels.interleave[static_cast<uint32_t>(format.id)] != nullptr;
 }
 
-int64_t interleaved_bytes(const Format& format, int64_t n_rows, int64_t row_len) {
+int64_t interleaved_row_bytes(const KernelTable& kernels, const Format& format, int64_t row_len) {
+  return row_len / format.block_len *
+         kernels.interleaved_block_bytes[static_cast<uint32_t>(format.id)];
+}
+
+int64_t interleaved_bytes(const KernelTable& kernels, const Format& format, int64_t n_rows,
+                          int64_t row_len) {
   const int64_t n_groups = (n_rows + kRowGroup - 1) / kRowGroup;
-  return n_groups * kRowGroup * static_cast<int64_t>(format.size_bytes(row_len));
+  return n_groups * kRowGroup * interleaved_row_bytes(kernels, format, row_len);
 }
 
 Tensor interleave_rows(const KernelTable& kernels, const Tensor& rows, ThreadPool& pool,
@@ -20,14 +26,16 @@ Tensor interleave_rows(const KernelTable& kernels, const Tensor& rows, ThreadPoo
   CHECK(rows.storage != Storage::kInterleaved && can_interleave(kernels, *rows.format));
   const auto interleave = kernels.interleave[static_cast<uint32_t>(rows.format->id)];
   const int64_t n_groups = (rows.n_rows + kRowGroup - 1) / kRowGroup;
+  Tensor groups = make_tensor(*rows.format, rows.n_rows, rows.row_len, out, Storage::kInterleaved);
+  groups.row_bytes = interleaved_row_bytes(kernels, *rows.format, rows.row_len);
   pool.parallel_for(n_groups, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t g = begin; g < end; ++g) {
       const int64_t first = g * kRowGroup;
       interleave(rows.row(first), rows.row_bytes, std::min(kRowGroup, rows.n_rows - first),
-                 rows.row_len, out + first * rows.row_bytes);
+                 rows.row_len, out + first * groups.row_bytes);
     }
   });
-  return make_tensor(*rows.format, rows.n_rows, rows.row_len, out, Storage::kInterleaved);
+  return groups;
 }
 
 }  // namespace nibble

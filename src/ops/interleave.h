@@ -1,5 +1,6 @@
-// Rows by eights: the storage kind that decodes and multiplies fastest. The same number of bytes as
-// the rows of the file (rounded up to eight rows), the same results, bit for bit.
+// Rows by eights: the storage kind that decodes and multiplies fastest. The same results, bit for
+// bit, in as many bytes as the rows of the file (rounded up to eight rows), or in more where
+// codebook indices become codes.
 #pragma once
 
 #include "base/buffer.h"
@@ -12,8 +13,11 @@ namespace nibble {
 // Whether the format has an interleaved form in this table.
 bool can_interleave(const KernelTable& kernels, const Format& format);
 
-// Bytes of the interleaved form of [n_rows, row_len].
-int64_t interleaved_bytes(const Format& format, int64_t n_rows, int64_t row_len);
+// Bytes that a row takes in its group; of the interleaved form of [n_rows, row_len].
+// can_interleave() must hold.
+int64_t interleaved_row_bytes(const KernelTable& kernels, const Format& format, int64_t row_len);
+int64_t interleaved_bytes(const KernelTable& kernels, const Format& format, int64_t n_rows,
+                          int64_t row_len);
 
 // The matrix in its interleaved form, written to out: interleaved_bytes() of it, which must outlive
 // the result. can_interleave() must hold. Interleaved matrices are multiplied with quantized

@@ -20,7 +20,7 @@ struct Tensor {
   int64_t n_rows = 0;   // outputs
   int64_t row_len = 0;  // inputs
   const std::byte* data = nullptr;
-  int64_t row_bytes = 0;
+  int64_t row_bytes = 0;  // as held: kInterleaved may take more than the file
   Storage storage = Storage::kMapped;
   const float* bias = nullptr;  // [n_rows], added to the products; null: none
 

@@ -109,6 +109,10 @@ Status apply_tokenizer_config(std::string_view text, VocabularyData& data) {
   RETURN_IF_ERROR(set_special(config, "cls_token", data.cls, data));
   RETURN_IF_ERROR(set_special(config, "sep_token", data.sep, data));
   RETURN_IF_ERROR(set_special(config, "mask_token", data.mask, data));
+  // Of byte-level BPE only the files' own parts count; the key is kept for other programs.
+  if (data.model == "gpt2") {
+    RETURN_IF_ERROR(set_flag(config, "add_prefix_space", 0, data.add_space_prefix));
+  }
   RETURN_IF_ERROR(set_flag(config, "add_bos_token", data.bos, data.add_bos));
   return set_flag(config, "add_eos_token", data.eos, data.add_eos);
 }

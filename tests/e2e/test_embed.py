@@ -4,6 +4,7 @@ import array
 import json
 import math
 import os
+import re
 import struct
 import sys
 import unittest
@@ -12,12 +13,23 @@ from interop import HERE, LIBRARIES, command, missing
 from support import TestCase, run
 
 GOLDEN = HERE.parent / "golden"
+DEMO_TEXT = HERE.parent / "data" / "demo.txt"
 TINY = GOLDEN / "arch" / "bert" / "model.gguf"
 MINILM = HERE.parent.parent / ".cache" / "all-MiniLM-L6-v2"
 
 
 def dot(a, b):
     return sum(x * y for x, y in zip(a, b))
+
+
+def many_texts(n_more):
+    """The golden texts and the first sentences of the demo's text: 48 are too few to tell encoders
+    apart that differ by a few percent."""
+    parts = re.split(r"(?<=[.!?])\s+|\n\n", DEMO_TEXT.read_text(encoding="utf-8"))
+    sentences = [" ".join(part.split()) for part in parts]
+    sentences = [s for s in sentences if 40 <= len(s) <= 200 and not s.startswith("=")]
+    golden = (GOLDEN / "minilm_texts.txt").read_text(encoding="utf-8").splitlines()
+    return golden + sentences[:n_more]
 
 
 class EmbedTest(TestCase):
@@ -82,40 +94,46 @@ class MiniLmTest(TestCase):
             values.byteswap()
         cls.reference = [values[i * width:(i + 1) * width] for i in range(n)]
 
-    def embed(self, model, *flags):
-        out = self.run_ok(["embed", model, "-f", GOLDEN / "minilm_texts.txt", "--json", *flags])
-        vectors = [e["embedding"] for e in json.loads(out)["embeddings"]]
-        self.assertEqual(len(vectors), len(self.reference))
-        return vectors
+    def embed(self, model, *flags, texts=GOLDEN / "minilm_texts.txt"):
+        out = self.run_ok(["embed", model, "-f", texts, "--json", *flags])
+        return [e["embedding"] for e in json.loads(out)["embeddings"]]
 
     def test_f32_equals_the_reference(self):
         self.run_ok(["convert", MINILM, self.dir / "f32.gguf", "--to", "F32"])
         for model in MINILM, self.dir / "f32.gguf":
-            cosines = [dot(a, b) for a, b in zip(self.embed(model), self.reference)]
+            vectors = self.embed(model)
+            self.assertEqual(len(vectors), len(self.reference))
+            cosines = [dot(a, b) for a, b in zip(vectors, self.reference)]
             print(f"{os.path.basename(model)}: least cosine {min(cosines):.9f}", flush=True)
             self.assertGreater(min(cosines), 0.99999)
 
-    def errors(self, vectors):
+    @staticmethod
+    def errors(vectors, reference):
         """Mean of 1 - cosine with the reference, and mean |cosine - cosine of the reference| over
         all pairs of sentences."""
-        own = [1.0 - dot(a, b) for a, b in zip(vectors, self.reference)]
-        n = len(vectors)
-        pairs = [abs(dot(vectors[i], vectors[j]) - dot(self.reference[i], self.reference[j]))
-                 for i in range(n) for j in range(i)]
+        own = [1.0 - dot(a, b) for a, b in zip(vectors, reference)]
+        pairs = [abs(dot(vectors[i], vectors[j]) - dot(reference[i], reference[j]))
+                 for i in range(len(vectors)) for j in range(i)]
         return sum(own) / len(own), sum(pairs) / len(pairs)
 
     @unittest.skipIf(missing(), missing())
     def test_quantized_files_are_no_further_off_than_those_of_llama_cpp(self):
         source = self.dir / "f32.gguf"
         self.run_ok(["convert", MINILM, source, "--to", "F32"])
+        texts = self.dir / "texts"
+        texts.write_text("\n".join(many_texts(152)) + "\n", encoding="utf-8")
+        reference = self.embed(source, texts=texts)
+        self.assertEqual(len(reference), 200)
         for kind in "Q8_0", "Q4_0", "Q4_1", "IQ4_NL":  # the same type for every tensor in both
             ours, theirs = self.dir / f"ours-{kind}.gguf", self.dir / f"theirs-{kind}.gguf"
             self.run_ok(["quantize", source, ours, kind])
             command([sys.executable, HERE / "llama_quantize.py", LIBRARIES, source, theirs, kind],
                     f"llama.cpp to {kind}")
-            a, a_pairs = self.errors(self.embed(ours, "--float-activations"))
-            b, b_pairs = self.errors(self.embed(theirs, "--float-activations"))
-            as_is, _ = self.errors(self.embed(ours))
+            a, a_pairs = self.errors(self.embed(ours, "--float-activations", texts=texts),
+                                     reference)
+            b, b_pairs = self.errors(self.embed(theirs, "--float-activations", texts=texts),
+                                     reference)
+            as_is, _ = self.errors(self.embed(ours, texts=texts), reference)
             print(f"{kind}: mean cosine error {a:.5f} (8-bit activations {as_is:.5f}), pairs "
                   f"{a_pairs:.5f}; quantized by llama.cpp {b:.5f}, pairs {b_pairs:.5f}", flush=True)
             # Where both encoders are as good, chance decides by some percent: Q8_0 is rounding to

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "base/buffer.h"
@@ -65,7 +67,10 @@ std::vector<float> multiply(const KernelTable& table, const Format& format,
   std::vector<float> out(static_cast<size_t>(n_rows * n_columns), -1.0f);
   MatmulArgs args;
   args.weights = weights.data();
-  args.row_bytes = static_cast<int64_t>(format.size_bytes(row_len));
+  const auto id = static_cast<uint32_t>(format.id);
+  const int64_t block_bytes =
+      interleaved ? table.interleaved_block_bytes[id] : static_cast<int64_t>(format.block_bytes);
+  args.row_bytes = row_len / format.block_len * block_bytes;
   args.row_len = row_len;
   args.n_rows = n_rows;
   args.columns = columns.data.data();
@@ -74,7 +79,7 @@ std::vector<float> multiply(const KernelTable& table, const Format& format,
   args.out = out.data();
   args.out_stride = n_rows;
   args.scratch = scratch.data();
-  (interleaved ? table.matmul_interleaved : table.matmul)[static_cast<uint32_t>(format.id)](args);
+  (interleaved ? table.matmul_interleaved : table.matmul)[id](args);
   return out;
 }
 
@@ -189,25 +194,56 @@ TEST_P(IntegerParts, DecodeAndTilePathsGiveTheSameBitsOnRealScales) {
   }
 }
 
-// Rows by eights, in as many bytes, the last group filled up with the last row.
+// Rows by eights, the last group filled up with the last row.
 std::vector<std::byte> interleaved_rows(const KernelTable& table, const Format& format,
                                         const std::vector<std::byte>& rows, int64_t n_rows,
                                         int64_t row_len) {
+  const auto id = static_cast<uint32_t>(format.id);
   const auto row_bytes = static_cast<int64_t>(format.size_bytes(row_len));
-  std::vector<std::byte> out(static_cast<size_t>((n_rows + 7) / 8 * 8 * row_bytes));
+  const int64_t held_bytes = row_len / format.block_len * table.interleaved_block_bytes[id];
+  std::vector<std::byte> out(static_cast<size_t>((n_rows + 7) / 8 * 8 * held_bytes));
   for (int64_t r = 0; r < n_rows; r += 8) {
-    table.interleave[static_cast<uint32_t>(format.id)](rows.data() + r * row_bytes, row_bytes,
-                                                       std::min<int64_t>(8, n_rows - r), row_len,
-                                                       out.data() + r * row_bytes);
+    table.interleave[id](rows.data() + r * row_bytes, row_bytes, std::min<int64_t>(8, n_rows - r),
+                         row_len, out.data() + r * held_bytes);
   }
   return out;
 }
 
+bool has_interleaved_form(const Format& format) {
+  return kernels::find("portable")->interleave[static_cast<uint32_t>(format.id)] != nullptr;
+}
+
+// Bits of a weight in a group: those of the file, or what docs/ARCHITECTURE.md says.
+TEST(Interleaved, TakesTheBitsThatAreDocumented) {
+  const std::map<FormatId, double> expanded = {
+      {FormatId::IQ1_S, 2.1875},  {FormatId::IQ1_M, 2.4375}, {FormatId::IQ2_XXS, 3.1875},
+      {FormatId::IQ2_XS, 3.3125}, {FormatId::IQ2_S, 3.3125}, {FormatId::IQ3_XXS, 4.1875},
+      {FormatId::IQ3_S, 4.1875}};
+  std::set<FormatId> held;
+  for (const FormatId id : quantized_formats()) {
+    const Format& format = format_of(id);
+    for (const KernelTable* table : tables()) {
+      const auto index = static_cast<uint32_t>(id);
+      ASSERT_EQ(table->interleave[index] != nullptr, has_interleaved_form(format));
+      if (!has_interleaved_form(format)) continue;
+      held.insert(id);
+      const auto found = expanded.find(id);
+      const double bits = found != expanded.end() ? found->second
+                                                  : 8.0 * static_cast<double>(format.block_bytes) /
+                                                        static_cast<double>(format.block_len);
+      EXPECT_EQ(8.0 * static_cast<double>(table->interleaved_block_bytes[index]) /
+                    static_cast<double>(format.block_len),
+                bits)
+          << table->name << " " << format.name;
+    }
+  }
+  for (const auto& [id, bits] : expanded) EXPECT_TRUE(held.count(id)) << format_of(id).name;
+  EXPECT_EQ(held.size(), 21u);
+}
+
 TEST_P(IntegerParts, InterleavedRowsGiveTheSameBits) {
   const Format& format = format_of(GetParam());
-  if (kernels::find("portable")->interleave[static_cast<uint32_t>(format.id)] == nullptr) {
-    GTEST_SKIP() << format.name << " is not kept interleaved";
-  }
+  if (!has_interleaved_form(format)) GTEST_SKIP() << format.name << " is not kept interleaved";
   const int64_t row_len = 768, n_rows = 21, n_columns = 7;
   Random random(14);
   std::vector<float> x(static_cast<size_t>(n_columns * row_len));
@@ -225,6 +261,32 @@ TEST_P(IntegerParts, InterleavedRowsGiveTheSameBits) {
       // As bytes: the largest scales of MXFP4 make infinities, and their differences.
       EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0)
           << table->name << " " << n;
+    }
+  }
+}
+
+// Rows of one byte value each, 0 to 255, times columns of 127 and of -127: the largest sums there
+// are, and every index of a codebook that has such bytes.
+TEST_P(IntegerParts, InterleavedRowsHoldTheLargestSums) {
+  const Format& format = format_of(GetParam());
+  if (!has_interleaved_form(format)) GTEST_SKIP() << format.name << " is not kept interleaved";
+  const int64_t row_len = 256, n_rows = 256, n_columns = 4;
+  std::vector<std::byte> weights(format.size_bytes(n_rows * row_len));
+  const size_t row_bytes = format.size_bytes(row_len);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i / row_bytes);
+  ASSERT_TRUE(testing::set_unit_scales(format, weights));
+  std::vector<float> x(static_cast<size_t>(n_columns * row_len), 127.0f);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t c = i / static_cast<size_t>(row_len), k = i % static_cast<size_t>(row_len);
+    if (c == 1 || (c == 2 && k % 2 == 0) || (c == 3 && k / 8 % 2 == 0)) x[i] = -127.0f;
+  }
+  for (const KernelTable* table : tables()) {
+    const auto groups = interleaved_rows(*table, format, weights, n_rows, row_len);
+    const Columns columns = quantized_columns(*table, format, x, n_columns, row_len);
+    for (const int64_t n : {int64_t{3}, n_columns}) {
+      EXPECT_EQ(multiply(*table, format, groups, n_rows, row_len, columns, n, true),
+                multiply(*table, format, weights, n_rows, row_len, columns, n))
+          << table->name << " " << format.name;
     }
   }
 }
@@ -351,63 +413,6 @@ TEST(VectorKernels, NormsAndActivationsEqualPlainArithmetic) {
           EXPECT_EQ(values[i], expected) << table->name << " " << bits[i];
           EXPECT_EQ(back[i], bits[i]) << table->name;
         }
-      }
-    }
-  }
-}
-
-TEST(Attention, EqualsPlainSoftmaxOverSegments) {
-  const int64_t head_dim = 72, n_positions = 300, n_queries = 5;
-  Random random(8);
-  std::vector<float> keys(static_cast<size_t>(384 * head_dim)), values(keys.size()),
-      queries(n_queries * head_dim);
-  for (auto* v : {&keys, &values, &queries}) {
-    for (float& f : *v) f = static_cast<float>(random.normal());
-  }
-  for (const KernelTable* table : tables()) {
-    std::vector<float> state(n_queries * (head_dim + 2), 0.0f), scores(8 * 128);
-    for (size_t q = 0; q < n_queries; ++q) state[q * (head_dim + 2)] = -3.0e38f;
-    AttentionArgs args;
-    args.queries = queries.data();
-    args.query_stride = head_dim;
-    args.n_queries = n_queries;
-    args.head_dim = head_dim;
-    args.scale = 0.3f;
-    args.state = state.data();
-    args.scores = scores.data();
-    for (int64_t begin = 0; begin < n_positions; begin += 128) {
-      int32_t visible[n_queries];
-      for (int64_t q = 0; q < n_queries; ++q) {  // query q sees n_positions - q
-        visible[q] = static_cast<int32_t>(
-            std::min<int64_t>(128, std::max<int64_t>(0, n_positions - q - begin)));
-      }
-      args.n_visible = visible;
-      args.keys = keys.data() + begin * head_dim;
-      args.values = values.data() + begin * head_dim;
-      table->attention_segment(args);
-    }
-    for (int64_t q = 0; q < n_queries; ++q) {
-      std::vector<float> out(head_dim);
-      table->attention_finish(state.data() + q * (head_dim + 2), head_dim, out.data());
-      std::vector<double> weights;
-      double total = 0;
-      for (int64_t p = 0; p < n_positions - q; ++p) {
-        double score = 0;
-        for (int64_t d = 0; d < head_dim; ++d) {
-          score += static_cast<double>(queries[static_cast<size_t>(q * head_dim + d)]) *
-                   static_cast<double>(keys[static_cast<size_t>(p * head_dim + d)]);
-        }
-        weights.push_back(std::exp(0.3 * score));
-        total += weights.back();
-      }
-      for (int64_t d = 0; d < head_dim; ++d) {
-        double expected = 0;
-        for (size_t p = 0; p < weights.size(); ++p) {
-          expected += weights[p] / total *
-                      static_cast<double>(values[p * head_dim + static_cast<size_t>(d)]);
-        }
-        EXPECT_NEAR(static_cast<double>(out[static_cast<size_t>(d)]), expected, 1e-5)
-            << table->name;
       }
     }
   }

@@ -128,59 +128,5 @@ TEST(LayerKernels, SoftcapSoftmaxScaleAndAddScaled) {
   }
 }
 
-// One query over one segment, with every kind of window and with a cap.
-TEST(AttentionKernels, WindowsAndCapsOfScores) {
-  constexpr int64_t kHeadDim = 24;
-  const std::vector<float> q = normals(kHeadDim, 1.0, 8),
-                           keys = normals(kHeadDim * kSegmentPositions, 1.0, 9),
-                           values = normals(kHeadDim * kSegmentPositions, 1.0, 10);
-  for (const auto& [first, n] :
-       {std::pair<int32_t, int32_t>{0, 128}, {0, 13}, {5, 13}, {12, 13}, {7, 128}, {64, 101}}) {
-    for (const float cap : {0.0f, 2.0f}) {
-      std::vector<double> weights(kSegmentPositions);
-      double sum = 0;
-      for (int32_t p = first; p < n; ++p) {
-        double score = 0;
-        for (int64_t d = 0; d < kHeadDim; ++d) {
-          score += static_cast<double>(q[static_cast<size_t>(d)]) *
-                   static_cast<double>(keys[static_cast<size_t>(p * kHeadDim + d)]);
-        }
-        score *= 0.5;
-        if (cap > 0) score = static_cast<double>(cap) * std::tanh(score / static_cast<double>(cap));
-        sum += weights[static_cast<size_t>(p)] = std::exp(score);
-      }
-      check(
-          [&, first = first, n = n](const KernelTable& table) {
-            std::vector<float> state(kHeadDim + 2), scores(4 * kSegmentPositions), out(kHeadDim);
-            state[0] = -3.0e38f;
-            AttentionArgs args;
-            args.queries = q.data();
-            args.query_stride = kHeadDim;
-            args.n_queries = 1;
-            args.n_visible = &n;
-            args.first_visible = &first;
-            args.head_dim = kHeadDim;
-            args.keys = keys.data();
-            args.values = values.data();
-            args.scale = 0.5f;
-            args.softcap = cap;
-            args.state = state.data();
-            args.scores = scores.data();
-            table.attention_segment(args);
-            table.attention_finish(state.data(), kHeadDim, out.data());
-            return out;
-          },
-          [&](size_t d) {
-            double expected = 0;
-            for (size_t p = 0; p < weights.size(); ++p) {
-              expected += weights[p] / sum * static_cast<double>(values[p * kHeadDim + d]);
-            }
-            return expected;
-          },
-          2e-5);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace nibble

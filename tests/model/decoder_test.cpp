@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "ops/interleave.h"
 #include "tests/model/allocation_count.h"
 #include "tests/support/runnable_model.h"
@@ -32,7 +33,7 @@ int32_t token_at(int32_t sequence, int64_t position) {
 
 struct Rig {
   explicit Rig(const std::filesystem::path& path, int n_threads, int64_t max_batch = 512,
-               ActivationMode mode = ActivationMode::kQuantized)
+               ActivationMode mode = ActivationMode::kQuantized, FormatId kv_type = FormatId::F16)
       : pool(n_threads) {
     model = Model::load(path, pool).take();
     Decoder::Options options;
@@ -42,6 +43,7 @@ struct Rig {
     KvCache::Options cache_options;
     cache_options.n_ctx = 512;
     cache_options.n_sequences = 9;
+    cache_options.key_type = cache_options.value_type = kv_type;
     cache = KvCache::create(model->config(), cache_options).take();
   }
   ThreadPool pool;
@@ -88,17 +90,21 @@ void compute(Rig& setup, int64_t chunk, int neighbours, int64_t start, std::vect
   }
 }
 
-class OneHash : public ::testing::TestWithParam<FormatId> {};
+struct HashCase {
+  FormatId weights, kv = FormatId::F16;
+};
+
+class OneHash : public ::testing::TestWithParam<HashCase> {};
 
 TEST_P(OneHash, OverThreadsChunksNeighboursPrefixReuseAndStorage) {
   testing::ScratchFolder folder;
-  const auto path = write_tiny(folder, GetParam());
+  const auto path = write_tiny(folder, GetParam().weights);
   std::string expected;
   for (const int n_threads : {1, 2, 3, 4}) {
-    Rig setup(path, n_threads);
+    Rig setup(path, n_threads, 512, ActivationMode::kQuantized, GetParam().kv);
     if (n_threads % 2 == 0) {  // the other half of the rigs reads the file's rows as they lie
       ASSERT_TRUE(setup.model->interleave(kernels::active(), setup.pool).ok());
-      const bool has_form = can_interleave(kernels::active(), format_of(GetParam()));
+      const bool has_form = can_interleave(kernels::active(), format_of(GetParam().weights));
       EXPECT_EQ(setup.model->output().storage == Storage::kInterleaved, has_form);
       EXPECT_EQ(setup.model->layers()[1].ffn_down.storage == Storage::kInterleaved, has_form);
     }
@@ -130,11 +136,32 @@ TEST_P(OneHash, OverThreadsChunksNeighboursPrefixReuseAndStorage) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, OneHash,
-                         ::testing::Values(FormatId::F16, FormatId::Q4_0, FormatId::Q4_K,
-                                           FormatId::Q3_K, FormatId::TQ1_0, FormatId::MXFP4),
+                         ::testing::Values(HashCase{FormatId::F16}, HashCase{FormatId::Q4_0},
+                                           HashCase{FormatId::Q4_K}, HashCase{FormatId::Q3_K},
+                                           HashCase{FormatId::TQ1_0}, HashCase{FormatId::MXFP4},
+                                           HashCase{FormatId::IQ1_M}, HashCase{FormatId::IQ3_XXS},
+                                           HashCase{FormatId::Q4_K, FormatId::F32},
+                                           HashCase{FormatId::Q4_K, FormatId::Q8_0}),
                          [](const auto& param) {
-                           return std::string(format_of(param.param).name);
+                           return std::string(format_of(param.param.weights).name) + "_kv_" +
+                                  std::string(format_of(param.param.kv).name);
                          });
+
+// An expanded format takes more memory than the file: what is reserved for others is not taken.
+TEST(Interleave, LeavesRowsAsTheyLieWhenMemoryIsShort) {
+  testing::ScratchFolder folder;
+  const auto path = write_tiny(folder, FormatId::IQ2_XXS);
+  ThreadPool pool(1);
+  const auto model = Model::load(path, pool).take();
+  const int64_t mapped = model->layers()[0].ffn_down.size_bytes();
+  const Status refused = model->interleave(kernels::active(), pool, available_memory_bytes());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kResource);
+  EXPECT_EQ(model->layers()[0].ffn_down.storage, Storage::kMapped);
+  ASSERT_TRUE(model->interleave(kernels::active(), pool).ok());
+  EXPECT_EQ(model->layers()[0].ffn_down.storage, Storage::kInterleaved);
+  EXPECT_EQ(model->layers()[0].ffn_down.size_bytes(), mapped / 66 * 102);
+}
 
 TEST(Decoder, AllocatesNothingAfterConstruction) {
   testing::ScratchFolder folder;

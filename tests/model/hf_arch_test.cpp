@@ -148,6 +148,28 @@ TEST_P(HfArch, ExportedAndImportedAgainItIsTheSame) {
   EXPECT_EQ(again.error().kind, ErrorKind::kUsage);
 }
 
+// A context beyond what config.json means when it does not say for how many positions the model was
+// trained.
+TEST(HfArchExport, NomicBertOfALongContext) {
+  const std::filesystem::path folder =
+      std::filesystem::path(NIBBLE_TEST_SCRATCH) / "hf_arch" / "nomic_long";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  golden::write_edited(
+      golden::arch_folder("nomic_bert") / "model.gguf",
+      [](GgufMetadata& metadata) {
+        metadata.set("nomic-bert.context_length", GgufValue::of_uint32(8192));
+      },
+      folder / "model.gguf");
+  const GgufFile file = GgufFile::open(folder / "model.gguf").take();
+  ThreadPool pool(1);
+  const auto report = export_folder(file, folder / "out", {}, pool, nullptr, nullptr);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto back = open_folder(folder / "out");
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  expect_same(file, **back, false);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, HfArch,
                          ::testing::Values("llama3", "llama_linear", "llama_yarn", "mistral",
                                            "mixtral", "qwen2", "qwen3", "qwen3moe", "gemma2",

@@ -130,6 +130,55 @@ TEST_F(HfImport, AFolderWithoutTokenizer) {
   expect(ErrorKind::kNotFound, "tokenizer.json");
 }
 
+TEST_F(HfImport, FoldersFromBeforeTokenizerJson) {
+  const json document = json::parse(testing::small_tokenizer_json());
+  const auto expected = *(*open_folder(folder_))->metadata().find("tokenizer.ggml.tokens");
+  std::filesystem::remove(folder_ / "tokenizer.json");
+  testing::write_file(folder_ / "vocab.json", document["model"]["vocab"].dump());
+  expect(ErrorKind::kNotFound, "merges.txt] is missing");
+  testing::write_file(folder_ / "merges.txt", "#version: 0.2\n");
+  testing::write_file(folder_ / "added_tokens.json", R"({"<eos>": 95})");
+  expect(ErrorKind::kFailure, "tokenizer_class");
+  testing::write_file(folder_ / "tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})");
+  auto source = open_folder(folder_);
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_TRUE(*(*source)->metadata().find("tokenizer.ggml.tokens") == expected);
+  EXPECT_EQ((*source)->metadata().find("tokenizer.ggml.pre")->as_string(), "gpt-2");
+  make("bert");
+  std::filesystem::remove(folder_ / "tokenizer.json");
+  std::filesystem::remove(folder_ / "tokenizer_config.json");
+  testing::write_file(folder_ / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nword\n##s\n");
+  source = open_folder(folder_);
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_EQ((*source)->metadata().find("tokenizer.ggml.model")->as_string(), "bert");
+  EXPECT_EQ((*source)->metadata().find("tokenizer.ggml.cls_token_id")->as_uint(), 2u);
+}
+
+// Files with holes, longer than any real one, in the place of each.
+TEST_F(HfImport, FilesOfTwoGiB) {
+  const std::pair<const char*, ErrorKind> rows[] = {{"config.json", ErrorKind::kInvalid},
+                                                    {"tokenizer.json", ErrorKind::kInvalid},
+                                                    {"tokenizer.model", ErrorKind::kInvalid},
+                                                    {"tokenizer_config.json", ErrorKind::kInvalid},
+                                                    {"generation_config.json", ErrorKind::kInvalid},
+                                                    {"chat_template.jinja", ErrorKind::kInvalid},
+                                                    {"modules.json", ErrorKind::kInvalid}};
+  for (const auto& [name, kind] : rows) {
+    make("llama_linear");
+    testing::write_file(folder_ / name, "{");
+    std::error_code failed;
+    std::filesystem::resize_file(folder_ / name, (uint64_t{1} << 31) + 1, failed);
+    if (failed) GTEST_SKIP() << "no files of that size here";
+    expect(kind, name);
+  }
+  make("llama_linear");
+  testing::write_file(folder_ / "README.md", "---\nname: x\n");
+  std::filesystem::resize_file(folder_ / "README.md", (uint64_t{1} << 31) + 1);
+  const auto source = open_folder(folder_);
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_EQ((*source)->metadata().find("general.name")->as_string(), "Model");
+}
+
 TEST_F(HfImport, OneFileIsNoModel) {
   const auto source = open_source(folder_ / "model.safetensors");
   ASSERT_FALSE(source.ok());
@@ -141,7 +190,7 @@ TEST_F(HfImport, ChatTemplateAndName) {
   ASSERT_TRUE(source.ok()) << source.error().message;
   const GgufMetadata& metadata = (*source)->metadata();
   EXPECT_EQ(metadata.find("tokenizer.chat_template")->as_string(), "{{ messages[0].content }}");
-  EXPECT_EQ(metadata.find("general.name")->as_string(), "model");
+  EXPECT_EQ(metadata.find("general.name")->as_string(), "Model");
   testing::write_file(folder_ / "chat_template.jinja", "own");
   EXPECT_EQ((*open_folder(folder_))->metadata().find("tokenizer.chat_template")->as_string(),
             "own");

@@ -8,6 +8,8 @@
 
 #include "base/random.h"
 #include "container/safetensors.h"
+#include "model/hf_rows.h"
+#include "model/hf_scales.h"
 #include "tests/base/scratch.h"
 #include "tests/container/safetensors_bytes.h"
 #include "tests/support/hf_folder.h"
@@ -178,6 +180,89 @@ TEST_F(HfTypes, IntegersAreNoWeights) {
   ASSERT_FALSE(source.ok());
   EXPECT_EQ(source.error().kind, ErrorKind::kFailure);
   EXPECT_NE(source.error().message.find("I8"), std::string::npos) << source.error().message;
+}
+
+// 300 x 200 weights in blocks of 128 x 128, cut at both ends; rows in place and rotary pairs, read
+// whole and in pieces.
+TEST(HfScaledRows, BlocksOf128) {
+  constexpr int64_t kRows = 300, kCols = 200, kHeadDim = 20;
+  const auto folder = test::scratch_folder() / "blocks";
+  std::filesystem::create_directories(folder);
+  std::vector<uint8_t> codes(kRows * kCols);
+  Random random(11);
+  for (uint8_t& code : codes) {
+    do code = static_cast<uint8_t>(random.next());
+    while ((code & 127) >= 0x7c);
+  }
+  struct Row {
+    const char *dtype, *scale, *scale_dtype;
+    int64_t block_rows, block_cols;
+    std::vector<int64_t> shape;
+  };
+  const Row rows[] = {{"F8_E4M3", "_scale_inv", "F32", 128, 128, {3, 2}},
+                      {"F8_E5M2", "_scale_inv", "BF16", 128, 128, {3, 2}},
+                      {"F8_E4M3", "_scale", "F32", kRows, kCols, {}},
+                      {"F8_E5M2", "_scale", "F32", kRows, kCols, {1}},
+                      {"F8_E4M3", "_scale", "BF16", 1, kCols, {kRows, 1}}};
+  for (const Row& row : rows) {
+    size_t n_scales = 1;
+    for (const int64_t dim : row.shape) n_scales *= static_cast<size_t>(dim);
+    std::vector<float> scales(n_scales);
+    std::vector<uint16_t> halves(n_scales);
+    for (size_t i = 0; i < n_scales; ++i) {  // the same in both types
+      scales[i] =
+          std::ldexp(1.0f + 0.125f * static_cast<float>(i % 8), static_cast<int>(i % 5) - 2);
+      uint32_t bits;
+      std::memcpy(&bits, &scales[i], 4);
+      halves[i] = static_cast<uint16_t>(bits >> 16);
+    }
+    const bool is_half = std::string_view(row.scale_dtype) == "BF16";
+    const std::string scale_bytes = is_half ? bytes_of(halves) : bytes_of(scales);
+    const size_t n = codes.size(), end = n + scale_bytes.size();
+    const json header = {
+        {"w.weight", {{"dtype", row.dtype}, {"shape", {kRows, kCols}}, {"data_offsets", {0, n}}}},
+        {std::string("w.weight") + row.scale,
+         {{"dtype", row.scale_dtype}, {"shape", row.shape}, {"data_offsets", {n, end}}}}};
+    testing::write_file(folder / "model.safetensors",
+                        test::safetensors_file(header.dump(), bytes_of(codes) + scale_bytes));
+    testing::write_file(folder / "config.json", R"({"quantization_config": {"quant_method": "fp8",)"
+                                                R"( "weight_block_size": [128, 128]}})");
+    const HfRepo repo = HfRepo::open(folder).take();
+    HfConfig config(repo.config(), "config.json");
+    const HfScales reader = HfScales::read(config).take();
+    std::vector<bool> used(repo.tensors().size());
+    HfRows tensor;
+    tensor.parts = {*repo.find("w.weight")};
+    tensor.scales = {reader.find(repo, tensor.parts[0], used).take()};
+    ASSERT_TRUE(tensor.scales[0].has_value());
+    tensor.format = &format_of(FormatId::F32);
+    tensor.n_rows = kRows;
+    tensor.row_len = kCols;
+    tensor.head_dim = kHeadDim;
+    for (const HfTransform transform : {HfTransform::none, HfTransform::pair_q}) {
+      tensor.transform = transform;
+      std::vector<float> whole(codes.size()), pieces(codes.size());
+      tensor.read(repo, 0, kRows * kCols, reinterpret_cast<std::byte*>(whole.data()));
+      for (int64_t first = 0; first < kRows * kCols; first += 77) {
+        tensor.read(repo, first, std::min<int64_t>(77, kRows * kCols - first),
+                    reinterpret_cast<std::byte*>(pieces.data() + first));
+      }
+      EXPECT_EQ(whole, pieces);
+      const bool is_e4m3 = std::string_view(row.dtype) == "F8_E4M3";
+      const int64_t per_row = (kCols + row.block_cols - 1) / row.block_cols;
+      for (int64_t r = 0; r < kRows; ++r) {
+        const int64_t from = folder_row(transform, r, kRows, kHeadDim);
+        for (int64_t c = 0; c < kCols; ++c) {
+          const uint8_t code = codes[static_cast<size_t>(from * kCols + c)];
+          const auto block =
+              static_cast<size_t>(from / row.block_rows * per_row + c / row.block_cols);
+          const float expected = (is_e4m3 ? fp8(code, 3, 7) : fp8(code, 2, 15)) * scales[block];
+          ASSERT_EQ(whole[static_cast<size_t>(r * kCols + c)], expected)
+              << row.dtype << row.scale << " " << r << " " << c;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -39,10 +39,10 @@ bool with_block(FormatId id, F f) {
                        BlockIQ3_S>(id, f);
 }
 
-// Sets all float scales and minima to 1: dots are then integers (IQ1, IQ2: eighths; IQ3_XXS:
-// quarters). False: not a format of blocks.
-inline bool set_unit_scales(const Format& format, std::vector<std::byte>& bytes) {
-  constexpr uint16_t kOne = 0x3c00;
+// Sets all float scales and minima to `scale`, an f16 (MXFP4, NVFP4: to 1), normally 1: dots are
+// then integers (IQ1, IQ2: eighths; IQ3_XXS: quarters). False: not a format of blocks.
+inline bool set_unit_scales(const Format& format, std::vector<std::byte>& bytes,
+                            uint16_t scale = 0x3c00) {
   return with_block(format.id, [&](auto* type) {
     using Block = std::remove_pointer_t<decltype(type)>;
     auto* blocks = reinterpret_cast<Block*>(bytes.data());
@@ -53,14 +53,14 @@ inline bool set_unit_scales(const Format& format, std::vector<std::byte>& bytes)
         for (uint8_t& d : blocks[b].d) d = 0x40;  // 2, and half of it counts
       } else if constexpr (Block::kId == FormatId::IQ1_M) {
         for (int k = 0; k < 4; ++k) {
-          const int nibble = (kOne >> (4 * k)) & 15;
+          const int nibble = (scale >> (4 * k)) & 15;
           blocks[b].scales[k] =
               static_cast<uint16_t>((blocks[b].scales[k] & 0x0fff) | (nibble << 12));
         }
       } else {
-        blocks[b].d = kOne;
-        if constexpr (requires { blocks[b].m; }) blocks[b].m = kOne;
-        if constexpr (requires { blocks[b].dmin; }) blocks[b].dmin = kOne;
+        blocks[b].d = scale;
+        if constexpr (requires { blocks[b].m; }) blocks[b].m = scale;
+        if constexpr (requires { blocks[b].dmin; }) blocks[b].dmin = scale;
       }
     }
   });

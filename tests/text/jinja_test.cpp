@@ -165,16 +165,21 @@ TEST(JinjaHostile, WorkHasALimit) {
            std::string(
                "{% macro m(n) %}{{ m(n - 1) ~ m(n - 1) if n else 'x' }}{% endmacro %}{{ m(40) }}"),
        }) {
-    const auto begin = std::clock();
-    const std::string error = error_of(source);
-    const double ms = 1000.0 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-    EXPECT_TRUE(error.starts_with("[template, line 1")) << source.substr(0, 80) << "\n" << error;
-    // CPU time; under sanitizers and without optimization everything takes longer.
+    // CPU time, the best of three: page faults are dear while the machine is busy. Under sanitizers
+    // and without optimization everything takes longer.
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    EXPECT_LT(ms, 100) << source.substr(0, 80);
+    constexpr double kLimit = 100;
 #else
-    EXPECT_LT(ms, 5000) << source.substr(0, 80);
+    constexpr double kLimit = 5000;
 #endif
+    double ms = 2 * kLimit;
+    for (int i = 0; i < 3 && ms >= kLimit; ++i) {
+      const auto begin = std::clock();
+      const std::string error = error_of(source);
+      ms = 1000.0 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+      EXPECT_TRUE(error.starts_with("[template, line 1")) << source.substr(0, 80) << "\n" << error;
+    }
+    EXPECT_LT(ms, kLimit) << source.substr(0, 80);
   }
 }
 

@@ -168,6 +168,20 @@ TEST(PreTokenizer, NumbersWithoutAnEndTakeLittleTime) {
   EXPECT_EQ(words[1], "111");
 }
 
+// Runs of one thing, through every row: less than a tenth of the text of which a second is allowed,
+// in a quarter of the time.
+TEST(PreTokenizer, RunsTakeLittleTimeInEveryRow) {
+  for (const PreTokenizerSpec& spec : all_pre_tokenizers()) {
+    for (const std::string_view unit : {"a", "A", " ", "1", "\n", "\r\n", "\t", "'", ".", "a1",
+                                        "a ", "\U0001F600", "\u0301", "\u4f60", "\xff"}) {
+      std::string text;
+      while (text.size() < 1 << 16) text += unit;
+      if (spec.drops_spaces) text = std::string(text.size(), 'a');
+      EXPECT_LT(seconds_to_split(spec, text), kLimitSeconds / 4) << spec.names[0] << ": " << unit;
+    }
+  }
+}
+
 // A chain of expressions as a file may have it.
 TEST(PreTokenizer, AChainOfRunawayExpressionsIsLimitedAsAWhole) {
   const PreTokenizerSpec spec{

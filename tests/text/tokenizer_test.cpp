@@ -366,6 +366,8 @@ TEST(Tokenizer, LongRunsTakeUnderASecond) {
   repeated("\u0301");
   repeated("\u0301\u0316");  // marks that a normal form reorders
   repeated("\u4f60");
+  repeated("\U0001F600");
+  repeated("\r\n");
   std::vector<std::pair<std::string, VocabularyData>> kinds = {{"small", small_vocabulary()},
                                                                {"t5", t5_vocabulary()}};
   for (const auto* name :
