@@ -51,7 +51,7 @@ Result<int64_t> check_memory(const std::filesystem::path& path, const Model& mod
 
 Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(model_, Model::load(path, pool_));
+  ASSIGN_OR_RETURN(model_, Model::open(path));
   const ModelConfig& c = model_->config();
   ASSIGN_OR_RETURN(tokenizer_, make_tokenizer(model_->source(), path));
 
@@ -75,6 +75,7 @@ Status EngineImpl::open(const std::filesystem::path& path, const EngineOptions& 
     const Status moved = model_->interleave(kernels::active(), pool_, other_bytes);
     if (!moved.ok() && moved.error().kind != ErrorKind::kResource) return moved;
   }
+  if (!options.mapped_weights) RETURN_IF_ERROR(model_->check_values(pool_));
   ASSIGN_OR_RETURN(decoder_, Decoder::create(*model_, pool_, decoder));
   batch_.reserve(static_cast<size_t>(decoder_->max_batch()));
   ASSIGN_OR_RETURN(

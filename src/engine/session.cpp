@@ -57,6 +57,7 @@ Status EngineImpl::check_prefix(std::span<const int32_t> prefix) const {
 
 Status EngineImpl::sync(std::span<const SyncRequest> requests, const std::atomic<bool>* cancel) {
   for (const SyncRequest& request : requests) RETURN_IF_ERROR(check_prefix(request.prefix));
+  RETURN_IF_ERROR(model_->check_values(pool_));  // of weights left in the file, the first time
   for (const SyncRequest& request : requests) {
     static_cast<SessionImpl*>(request.session)->keep_common(request.prefix);
   }

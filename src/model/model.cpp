@@ -149,12 +149,10 @@ Status Model::bind_vector(const TensorRule& rule, int layer, const GgufTensor& t
   ASSIGN_OR_RETURN(const std::byte* data, hold(tensor));
   const std::string where = source_->path().string();
   const auto n = static_cast<size_t>(tensor.row_len());
-  const float* values = reinterpret_cast<const float*>(data);
-  if (tensor.format->id != FormatId::F32) {  // norms of some files are F16
-    converted_.push_back(std::make_unique<float[]>(n));
-    tensor.format->decode(data, converted_.back().get(), tensor.row_len());
-    values = converted_.back().get();
-  }
+  // Copied: norms of some files are F16, and a few kB in use can keep 2 MB of the file resident.
+  vectors_.push_back(std::make_unique<float[]>(n));
+  float* values = vectors_.back().get();
+  tensor.format->decode(data, values, tensor.row_len());
   std::span<const float>* factors =
       rule.role == TensorRole::rope_freqs           ? &rope_factors_
       : rule.role == TensorRole::rope_factors_long  ? &rope_factors_long_
@@ -183,10 +181,19 @@ Status Model::bind_vector(const TensorRule& rule, int layer, const GgufTensor& t
   return {};
 }
 
-Status Model::check_values(ThreadPool& pool) const {
+Status Model::bad_scales(const GgufTensor& tensor, int64_t n) const {
+  return make_error(ErrorKind::kInvalid,
+                    "[{}] the tensor {} has {} block scales that are NaN or infinite; the file is "
+                    "damaged or was quantized from a broken model",
+                    source_->path().string(), tensor.name, n);
+}
+
+Status Model::check_values(ThreadPool& pool) {
   constexpr int64_t kRowsPerChunk = 64;
+  if (all_checked_) return {};
   for (const GgufTensor& tensor : source_->tensors()) {
     if (!tensor.format->is_weight || tensor.format->block_len == 1) continue;
+    if (checked_.contains(&tensor)) continue;
     const std::byte* data = source_->view(tensor).data();  // only files have blocks
     const size_t row_bytes = tensor.format->size_bytes(tensor.row_len());
     std::atomic<int64_t> bad{0};
@@ -196,17 +203,16 @@ Status Model::check_values(ThreadPool& pool) const {
                            (end - begin) * tensor.row_len());
       if (n != 0) bad.fetch_add(n, std::memory_order_relaxed);
     });
-    if (bad.load() != 0) {
-      return make_error(ErrorKind::kInvalid,
-                        "[{}] the tensor {} has {} block scales that are NaN or "
-                        "infinite; the file is damaged or was quantized from a broken model",
-                        source_->path().string(), tensor.name, bad.load());
-    }
+    RETURN_IF_ERROR(source_->check_unchanged());
+    if (bad.load() != 0) return bad_scales(tensor, bad.load());
+    checked_.insert(&tensor);
+    if (moved_) source_->dont_need(tensor);  // what is left is looked up row by row
   }
+  all_checked_ = true;
   return {};
 }
 
-Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, ThreadPool& pool) {
+Result<std::unique_ptr<Model>> Model::open(const std::filesystem::path& path) {
   auto model = std::make_unique<Model>();
   ASSIGN_OR_RETURN(model->source_, open_source(path));
   ASSIGN_OR_RETURN(model->config_, read_config(*model->source_, path.string()));
@@ -225,9 +231,13 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, Th
                 : c.windowed(i) && c.rope_local_base > 0 ? LayerPlan::Turn::local
                                                          : LayerPlan::Turn::global;
   }
-  const Status values = model->check_values(pool);
   RETURN_IF_ERROR(model->source_->check_unchanged());
-  RETURN_IF_ERROR(values);
+  return model;
+}
+
+Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, ThreadPool& pool) {
+  ASSIGN_OR_RETURN(auto model, open(path));
+  RETURN_IF_ERROR(model->check_values(pool));
   return model;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/buffer.h"
@@ -44,13 +45,19 @@ struct LayerPlan {
 class Model {
  public:
   // Opens a file or folder (model/source.h), maps what it can and checks it: architecture known
-  // (kFailure), tensors present and of the right shape, no NaN or infinity in norms and block
-  // scales (kInvalid).
+  // (kFailure), tensors present and of the right shape, no NaN or infinity in norms (kInvalid).
+  // Before it is computed with, check_values() must have passed.
+  static Result<std::unique_ptr<Model>> open(const std::filesystem::path& path);
+  // That no block scale is a NaN or an infinity (kInvalid), of tensors not yet looked at. Reads all
+  // of the file that interleave() has not read.
+  Status check_values(ThreadPool& pool);
+  // Both.
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& path, ThreadPool& pool);
   // Moves the matrices that have an interleaved form (ops/interleave.h) into private memory; the
   // pages of the file are let go. Results stay the same, decoding becomes faster. Only for decoders
   // with quantized activations and the same kernels. kResource: they do not fit into the memory
-  // that is available beside reserved_bytes, nothing moved; kInvalid: the file was cut meanwhile.
+  // that is available beside reserved_bytes, nothing moved; kInvalid: the file was cut meanwhile,
+  // or what check_values() finds.
   Status interleave(const KernelTable& kernels, ThreadPool& pool, int64_t reserved_bytes = 0);
 
   const ModelConfig& config() const { return config_; }
@@ -95,12 +102,17 @@ class Model {
   Norm* norm_slot(TensorRole role, int layer);
   void place(TensorRole role, int layer, const Tensor& matrix);
   void place_bias(TensorRole role, int layer, const float* bias);
-  Status check_values(ThreadPool& pool) const;
+  Tensor move_by_eights(const KernelTable& kernels, const GgufTensor& tensor, const Tensor& matrix,
+                        ThreadPool& pool, std::byte* out, int64_t* n_bad_scales) const;
+  Status bad_scales(const GgufTensor& tensor, int64_t n) const;
   Tensor interleavable(const KernelTable& kernels, const TensorRule& rule, int layer) const;
   template <typename Visit>
   void for_interleavable(const KernelTable& kernels, Visit&& visit) const;
 
   std::unique_ptr<ModelSource> source_;
+  std::unordered_set<const GgufTensor*> checked_;  // whose block scales have been looked at
+  bool all_checked_ = false;
+  bool moved_ = false;        // interleave() did
   std::vector<Buffer> held_;  // tensors that a file does not have as they are
   int64_t held_bytes_ = 0;
   ModelConfig config_;
@@ -110,8 +122,7 @@ class Model {
   Tensor position_embd_, token_types_;
   Norm output_norm_, token_embd_norm_;
   std::span<const float> rope_factors_, rope_factors_long_, rope_factors_short_;
-  std::vector<std::unique_ptr<float[]>>
-      converted_;  // vectors that the file keeps in another float type
+  std::vector<std::unique_ptr<float[]>> vectors_;  // norms, biases, factors
 };
 
 // The rotary embedding of a model's layers (the windowed ones may have another) in sequences of up

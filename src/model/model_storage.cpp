@@ -9,6 +9,7 @@ namespace nibble {
 namespace {
 
 constexpr int64_t kAlignment = 64;
+constexpr int64_t kBytesAtOnce = int64_t{8} << 20;  // of the file's pages
 
 bool is_linear(TensorRole role) {
   switch (role) {
@@ -54,6 +55,25 @@ void Model::for_interleavable(const KernelTable& kernels, Visit&& visit) const {
   }
 }
 
+Tensor Model::move_by_eights(const KernelTable& kernels, const GgufTensor& tensor,
+                             const Tensor& matrix, ThreadPool& pool, std::byte* out,
+                             int64_t* n_bad_scales) const {
+  const int64_t step =
+      std::max(kBytesAtOnce / matrix.row_bytes / kRowGroup, int64_t{1}) * kRowGroup;
+  Tensor groups;
+  for (int64_t row = 0; row < matrix.n_rows; row += step) {
+    const Tensor part = rows_of(matrix, row, std::min(step, matrix.n_rows - row));
+    int64_t n_bad = 0;
+    const Tensor moved = interleave_rows(kernels, part, pool, out + row * groups.row_bytes, &n_bad);
+    *n_bad_scales += n_bad;
+    source_->dont_need(tensor, static_cast<uint64_t>(row * matrix.row_bytes),
+                       static_cast<uint64_t>(part.size_bytes()));
+    if (row == 0) groups = moved;
+  }
+  groups.n_rows = matrix.n_rows;
+  return groups;
+}
+
 Status Model::interleave(const KernelTable& kernels, ThreadPool& pool, int64_t reserved_bytes) {
   int64_t total = 0;
   const auto padded = [&](const Tensor& matrix) {
@@ -71,18 +91,27 @@ Status Model::interleave(const KernelTable& kernels, ThreadPool& pool, int64_t r
   ASSIGN_OR_RETURN(Buffer arena,
                    Buffer::allocate(static_cast<size_t>(total), Buffer::Pages::kHuge));
   std::byte* next = arena.data();
+  Status first_bad;
   for_interleavable(kernels, [&](const TensorRule& rule, int layer, const Tensor& matrix) {
-    const Tensor groups = interleave_rows(kernels, matrix, pool, next);
+    const GgufTensor& tensor = *source_->find_tensor(tensor_name(rule.role, layer, rule.part));
+    int64_t n_bad = 0;
+    const Tensor groups = move_by_eights(kernels, tensor, matrix, pool, next, &n_bad);
+    if (n_bad == 0) {
+      checked_.insert(&tensor);
+    } else if (first_bad.ok()) {
+      first_bad = bad_scales(tensor, n_bad);
+    }
     next += padded(matrix);
     if (rule.role == TensorRole::token_embd) {
       tied_output_ = groups;
     } else {
       place(rule.role, layer, groups);
     }
-    source_->dont_need(*source_->find_tensor(tensor_name(rule.role, layer, rule.part)));
   });
   held_.push_back(std::move(arena));
-  return source_->check_unchanged();
+  moved_ = true;
+  RETURN_IF_ERROR(source_->check_unchanged());
+  return first_bad;
 }
 
 }  // namespace nibble

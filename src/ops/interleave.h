@@ -21,8 +21,9 @@ int64_t interleaved_bytes(const KernelTable& kernels, const Format& format, int6
 
 // The matrix in its interleaved form, written to out: interleaved_bytes() of it, which must outlive
 // the result. can_interleave() must hold. Interleaved matrices are multiplied with quantized
-// activations only: matmul() CHECKs.
+// activations only: matmul() CHECKs. Where n_bad_scales is not null, *n_bad_scales is the number of
+// block scales that are NaN or infinite: cheaper here than in a pass of its own.
 Tensor interleave_rows(const KernelTable& kernels, const Tensor& rows, ThreadPool& pool,
-                       std::byte* out);
+                       std::byte* out, int64_t* n_bad_scales = nullptr);
 
 }  // namespace nibble
