@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""bench/results/formats.json -> the measured table of docs/FORMATS.md and the figures that
-`nibble quants` prints (src/quantize/guide_figures.cpp).
+"""bench/results/{formats,encoders,embeddings}.json -> the measured tables of docs/FORMATS.md and the
+figures that `nibble quants` prints (src/quantize/guide_figures.cpp).
 
     tools/formats_report.py [--check] [ROOT]
 
@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/e2e"))
 from support import TYPES  # noqa: E402
 
-BEGIN = "<!-- from bench/results/formats.json by tools/formats_report.py; do not edit -->"
+BEGIN = "<!-- from bench/results/{}.json by tools/formats_report.py; do not edit -->"
 END = "<!-- end of the measured table -->"
 
 # The order of the table: most bits first.
@@ -51,7 +51,7 @@ def table(results):
         text += (f" Decode: bytes per second of row-dots over 600 MB, as a share of the read "
                  f"bandwidth of the same run ({speed['read_bytes_per_second'] / 1e9:.1f} GB/s, "
                  f"{speed['threads']} threads); {speed['date']}.")
-    lines = [BEGIN, "", text, "",
+    lines = [text, "",
              "| format | bits per weight | ffn_down: divergence | perplexity ratio | all: divergence "
              "| perplexity ratio | decode |",
              "|---|---|---|---|---|---|---|"]
@@ -61,7 +61,40 @@ def table(results):
         lines.append("| " + " | ".join(
             [name, bits(name), *cells(row.get("ffn_down")), *cells(row.get("all")),
              "" if ratio is None else f"{ratio:.2f}"]) + " |")
-    return "\n".join(lines + ["", END])
+    return lines
+
+
+def encoders_table(results):
+    lines = [f"{results['setting']}; {results['date']}.", "",
+             "| format | seeds | KLD llama.cpp | KLD nibble | ratio of the means | standard error "
+             "(paired, over seeds) |", "|---|---|---|---|---|---|"]
+    for name in filter(results["types"].__contains__, NAMES):
+        row = results["types"][name]
+        lines.append(f"| {name} | {row['n_seeds']} | {row['llama_cpp_kld']:.5g} | "
+                     f"{row['nibble_kld']:.5g} | {row['ratio']:.3f} | "
+                     f"{row['difference_stderr'] / row['llama_cpp_kld']:.3f} |")
+    return lines
+
+
+def embeddings_table(results):
+    n_draws = len(next(iter(results["types"].values()))["draws"])
+    lines = [f"{results['n_texts']} texts, means of {n_draws} draws; {results['date']}.", "",
+             "| type | error | with 8-bit activations | pairs | by llama.cpp: error | pairs "
+             "| ratio of errors | of pairs |", "|---|---|---|---|---|---|---|---|"]
+    for name, row in results["types"].items():
+        ratios = [f"{row[key]['mean']:.3f} ± {row[key]['stderr']:.3f}"
+                  for key in ("ratio", "ratio_pairs")]
+        lines.append(f"| {name} | " + " | ".join(
+            [f"{row[key]:.5f}" for key in ("nibble", "nibble_int8", "nibble_pairs", "llama_cpp",
+                                           "llama_cpp_pairs")] + ratios) + " |")
+    return lines
+
+
+def place(text, name, lines):
+    """text with the table of bench/results/<name>.json replaced."""
+    begin = text.index(BEGIN.format(name))
+    end = text.index(END, begin)
+    return text[:begin] + "\n".join([BEGIN.format(name), "", *lines, "", ""]) + text[end:]
 
 
 def source(results):
@@ -80,21 +113,24 @@ def source(results):
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--check"]
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
-    results = json.loads((root / "bench/results/formats.json").read_text())
+    results, encoders, embeddings = (
+        json.loads((root / f"bench/results/{name}.json").read_text())
+        for name in ("formats", "encoders", "embeddings"))
     unknown = set(results["formats"]) - set(NAMES)
     if unknown:
         sys.exit(f"formats_report: no place in the table for {', '.join(sorted(unknown))}")
     document = root / "docs/FORMATS.md"
-    text = document.read_text()
-    begin, end = text.index(BEGIN), text.index(END) + len(END)
-    wanted = {document: text[:begin] + table(results) + text[end:],
+    text = place(document.read_text(), "formats", table(results))
+    text = place(text, "encoders", encoders_table(encoders))
+    text = place(text, "embeddings", embeddings_table(embeddings))
+    wanted = {document: text,
               root / "src/quantize/guide_figures.cpp": source(results)}
     stale = [path for path, content in wanted.items()
              if not path.exists() or path.read_text() != content]
     if "--check" in sys.argv:
         if stale:
             sys.exit("formats_report: " + ", ".join(str(p.relative_to(root)) for p in stale) +
-                     " differ from bench/results/formats.json; run tools/formats_report.py")
+                     " differ from bench/results; run tools/formats_report.py")
         return
     for path in stale:
         path.write_text(wanted[path])

@@ -36,17 +36,26 @@ class Sampler {
     float logit;
     int32_t token;
   };
-  void penalize();
-  void keep_top_k();
-  // The candidates that top-p and min-p leave, as a count of the sorted list; fills weights_ with
-  // their probabilities at temperature 1.
+  static bool better(const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  }
+  std::span<const float> penalized(std::span<const float> logits);
+  // The best k to candidates_, in no order; k <= 0: all, in the order of their tokens.
+  void collect(std::span<const float> logits, int32_t k);
+  // Brings the best n to the front, in order.
+  void sort_to(size_t n);
+  // How many of the best top-p and min-p leave.
   size_t cut_tail();
+  // exp((logit - best) / temperature)
+  double weight(const Candidate& c, double temperature) const;
 
   SamplerOptions options_;
   Random random_;
   std::deque<int32_t> recent_;
+  std::vector<float> penalized_;
   std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
+  size_t n_sorted_ = 0;
+  float best_ = 0;  // logit
 };
 
 }  // namespace nibble

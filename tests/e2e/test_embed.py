@@ -4,32 +4,21 @@ import array
 import json
 import math
 import os
-import re
 import struct
 import sys
 import unittest
 
-from interop import HERE, LIBRARIES, command, missing
+import minilm_draws
+from interop import HERE, missing
 from support import TestCase, run
 
 GOLDEN = HERE.parent / "golden"
-DEMO_TEXT = HERE.parent / "data" / "demo.txt"
 TINY = GOLDEN / "arch" / "bert" / "model.gguf"
 MINILM = HERE.parent.parent / ".cache" / "all-MiniLM-L6-v2"
 
 
 def dot(a, b):
     return sum(x * y for x, y in zip(a, b))
-
-
-def many_texts(n_more):
-    """The golden texts and the first sentences of the demo's text: 48 are too few to tell encoders
-    apart that differ by a few percent."""
-    parts = re.split(r"(?<=[.!?])\s+|\n\n", DEMO_TEXT.read_text(encoding="utf-8"))
-    sentences = [" ".join(part.split()) for part in parts]
-    sentences = [s for s in sentences if 40 <= len(s) <= 200 and not s.startswith("=")]
-    golden = (GOLDEN / "minilm_texts.txt").read_text(encoding="utf-8").splitlines()
-    return golden + sentences[:n_more]
 
 
 class EmbedTest(TestCase):
@@ -107,40 +96,27 @@ class MiniLmTest(TestCase):
             print(f"{os.path.basename(model)}: least cosine {min(cosines):.9f}", flush=True)
             self.assertGreater(min(cosines), 0.99999)
 
-    @staticmethod
-    def errors(vectors, reference):
-        """Mean of 1 - cosine with the reference, and mean |cosine - cosine of the reference| over
-        all pairs of sentences."""
-        own = [1.0 - dot(a, b) for a, b in zip(vectors, reference)]
-        pairs = [abs(dot(vectors[i], vectors[j]) - dot(reference[i], reference[j]))
-                 for i in range(len(vectors)) for j in range(i)]
-        return sum(own) / len(own), sum(pairs) / len(pairs)
-
     @unittest.skipIf(missing(), missing())
     def test_quantized_files_are_no_further_off_than_those_of_llama_cpp(self):
         source = self.dir / "f32.gguf"
         self.run_ok(["convert", MINILM, source, "--to", "F32"])
-        texts = self.dir / "texts"
-        texts.write_text("\n".join(many_texts(152)) + "\n", encoding="utf-8")
-        reference = self.embed(source, texts=texts)
-        self.assertEqual(len(reference), 200)
-        for kind in "Q8_0", "Q4_0", "Q4_1", "IQ4_NL":  # the same type for every tensor in both
-            ours, theirs = self.dir / f"ours-{kind}.gguf", self.dir / f"theirs-{kind}.gguf"
-            self.run_ok(["quantize", source, ours, kind])
-            command([sys.executable, HERE / "llama_quantize.py", LIBRARIES, source, theirs, kind],
-                    f"llama.cpp to {kind}")
-            a, a_pairs = self.errors(self.embed(ours, "--float-activations", texts=texts),
-                                     reference)
-            b, b_pairs = self.errors(self.embed(theirs, "--float-activations", texts=texts),
-                                     reference)
-            as_is, _ = self.errors(self.embed(ours, texts=texts), reference)
-            print(f"{kind}: mean cosine error {a:.5f} (8-bit activations {as_is:.5f}), pairs "
-                  f"{a_pairs:.5f}; quantized by llama.cpp {b:.5f}, pairs {b_pairs:.5f}", flush=True)
-            # Where both encoders are as good, chance decides by some percent: Q8_0 is rounding to
-            # nearest, IQ4_NL the same search. The others are ahead by more than that.
-            chance = 1.05 if kind in ("Q8_0", "IQ4_NL") else 1.0
-            self.assertLessEqual(a, b * chance, kind)
-            self.assertLessEqual(a_pairs, b_pairs * 1.05, kind)
+        draws = [minilm_draws.measure(self.run_ok, source, seed, minilm_draws.KINDS, self.dir)
+                 for seed in range(4)]
+        for kind in minilm_draws.KINDS:
+            mean = minilm_draws.means([draw[kind] for draw in draws])
+            print(kind, {key: round(value, 5) for key, value in mean.items()}, flush=True)
+            self.assertLessEqual(mean["nibble"], mean["llama_cpp"], kind)
+            self.assertLessEqual(mean["nibble_pairs"], mean["llama_cpp_pairs"], kind)
+
+    def test_a_draw_is_the_same_function(self):
+        source, draw = self.dir / "f32.gguf", self.dir / "draw.gguf"
+        self.run_ok(["convert", MINILM, source, "--to", "F32"])
+        minilm_draws.write_draw(source, draw, 1)
+        vectors = [self.embed(path) for path in (source, draw)]
+        self.assertGreater(max(abs(a - b) for a, b in zip(vectors[0][0], vectors[1][0])), 0.01)
+        for i, j in (1, 0), (2, 0), (2, 1):
+            self.assertAlmostEqual(dot(vectors[0][i], vectors[0][j]),
+                                   dot(vectors[1][i], vectors[1][j]), places=5)
 
 
 if __name__ == "__main__":

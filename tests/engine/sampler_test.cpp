@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <set>
+
+#include "base/random.h"
 
 namespace nibble {
 namespace {
@@ -87,6 +92,52 @@ TEST(Sampler, RepeatPenaltyLooksBackSoManyTokens) {
   sampler.accept(2);
   const std::vector<float> negative = {-0.5f, -2.0f, -0.3f};
   EXPECT_EQ(sampler.sample(negative), 0);  // a negative logit is multiplied: -0.6 < -0.5
+}
+
+// Against the definition over a large vocabulary, where the sampler looks at few candidates: all
+// sorted, cut to k, then to the shortest run that reaches top-p, then by min-p.
+TEST(Sampler, LeavesWhatTheDefinitionLeaves) {
+  Random random(3);
+  std::vector<float> logits(5000);
+  for (float& v : logits) v = std::round(8.0f * static_cast<float>(random.normal())) / 8.0f;
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  });
+  for (const int32_t top_k : {0, 1, 7, 300, 6000}) {
+    for (const float top_p : {1.0f, 0.9f, 0.3f}) {
+      for (const float min_p : {0.0f, 0.2f}) {
+        SamplerOptions options = plain();
+        options.temperature = 50.0f;  // nearly flat: whatever is left is drawn
+        options.top_k = top_k;
+        options.top_p = top_p;
+        options.min_p = min_p;
+        const size_t n_k =
+            top_k > 0 ? std::min<size_t>(static_cast<size_t>(top_k), order.size()) : order.size();
+        std::vector<double> weights;
+        for (size_t i = 0; i < n_k; ++i) {
+          weights.push_back(std::exp(double{logits[static_cast<size_t>(order[i])]} -
+                                     logits[static_cast<size_t>(order[0])]));
+        }
+        const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+        size_t n = 0;
+        double cumulated = 0;
+        while (n < n_k && (n == 0 || top_p >= 1 || cumulated < double{top_p} * total))
+          cumulated += weights[n++];
+        while (n > 1 && weights[n - 1] < double{min_p}) --n;
+        const std::set<int32_t> expected(order.begin(), order.begin() + static_cast<ptrdiff_t>(n));
+        const auto counts = draw(options, logits, n <= 300 ? static_cast<int>(20 * n) : 200);
+        std::set<int32_t> drawn;
+        for (const auto& [token, count] : counts) drawn.insert(token);
+        EXPECT_TRUE(std::includes(expected.begin(), expected.end(), drawn.begin(), drawn.end()))
+            << top_k << ' ' << top_p << ' ' << min_p;
+        if (n <= 300) {
+          EXPECT_EQ(drawn, expected) << top_k << ' ' << top_p << ' ' << min_p;
+        }
+      }
+    }
+  }
 }
 
 TEST(Sampler, OneSeedGivesOneSequence) {
