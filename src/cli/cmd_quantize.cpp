@@ -104,7 +104,8 @@ void add_type_flags(CLI::App& verb, QuantizeOptions& options) {
   verb.add_option("--token-embedding-type", options.embedding_type,
                   "Another type for token_embd.weight");
   verb.add_flag("--pure", options.pure, "The same type for every matrix, no exceptions");
-  verb.add_flag("--leave-output-tensor", options.leave_output, "output.weight keeps its type");
+  verb.add_flag("--leave-output-tensor", options.leave_output, "output.weight keeps its type")
+      ->excludes("--output-tensor-type");
   verb.add_option("--imatrix", options.imatrix,
                   "An importance matrix (nibble calibrate, llama-imatrix): which columns matter");
   verb.add_option(

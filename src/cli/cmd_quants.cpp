@@ -21,7 +21,7 @@ Status print_json() {
       row["base_type"] = format_of(recipe.base).name;
       row["bits_per_weight_7b"] = bits_per_weight_7b(recipe);
     }
-    if (const FormatFigures* figures = recipe.copies ? nullptr : figures_of(recipe.base)) {
+    if (const FormatFigures* figures = figures_7b(recipe)) {
       row["kld"] = figures->kld;
       row["kld_stderr"] = figures->kld_error;
     }
@@ -41,7 +41,7 @@ Status print_table() {
     if (!recipe.copies) {
       bits = fmt::format("{:.2f}", bits_per_weight_7b(recipe));
       size = human_bytes(bits_per_weight_7b(recipe) / 8 * kWeights7b);
-      if (const FormatFigures* figures = figures_of(recipe.base)) {
+      if (const FormatFigures* figures = figures_7b(recipe)) {
         divergence = fmt::format("{:.5f}", figures->kld);
       }
     }

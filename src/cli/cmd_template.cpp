@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "container/printable.h"
@@ -50,7 +51,14 @@ Result<jinja::Value> read_variables(const Options& options) {
   auto read = jinja::value_from_json(text);
   if (!read.ok()) return in_file(options.messages_file, read.error());
   jinja::Value value = read.take();
-  if (value.is(jinja::Kind::kDict)) return value;
+  if (value.is(jinja::Kind::kDict)) {
+    const jinja::Value* messages = value.dict().find("messages");
+    if (messages != nullptr && messages->is(jinja::Kind::kList)) return value;
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] is an object without an array \"messages\"; they are what the template "
+                      "is about",
+                      printable(options.messages_file));
+  }
   if (!value.is(jinja::Kind::kList)) {
     return make_error(ErrorKind::kInvalid,
                       "[{}] holds neither an array of messages nor an object with \"messages\"",
@@ -64,6 +72,9 @@ Result<jinja::Value> read_variables(const Options& options) {
 Status run_template(const Options& options) {
   ASSIGN_OR_RETURN(ChatTemplateSource source, read_source(options));
   ASSIGN_OR_RETURN(const jinja::Value variables, read_variables(options));
+  if (source.text.empty()) {
+    warn("[{}] has no chat template; ChatML is used in its place", printable(options.model));
+  }
   const std::string& where = options.template_file.empty() ? options.model : options.template_file;
   const auto parsed = ChatTemplate::create(std::move(source));
   if (!parsed.ok()) return in_file(where, parsed.error());

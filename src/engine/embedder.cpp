@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu.h"
+#include "base/finite.h"
 #include "base/memory.h"
 #include "model/decoder.h"
 #include "model/encoder.h"
@@ -151,6 +152,12 @@ Result<std::vector<float>> EmbedderImpl::embed(std::span<const int32_t> tokens) 
   RETURN_IF_ERROR(model_->source().check_unchanged());
   std::vector<float> vector(static_cast<size_t>(info_.width));
   pool_hidden(kernels::active(), pooling_of(info_.pooling), states, vector);
+  if (!all_finite(vector)) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] the model's answer is no number (NaN or infinity); its weights are "
+                      "damaged or were made from a broken model",
+                      model_->source().path().string());
+  }
   if (normalize_) normalize_length(vector);
   return vector;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/finite.h"
 #include "engine/engine_impl.h"
 
 namespace nibble {
@@ -97,6 +98,12 @@ Status EngineImpl::step(std::span<const SyncRequest> requests) {
       session.tokens_.push_back(token->token);
       ++session.n_computed_;
       if (!token->want_logits) continue;
+      if (!all_finite({logits, static_cast<size_t>(info_.vocab_size)})) {
+        return make_error(ErrorKind::kInvalid,
+                          "[{}] the model's answer is no number (NaN or infinity); its weights are "
+                          "damaged or were made from a broken model",
+                          model_->source().path().string());
+      }
       std::memcpy(session.logits_.data(), logits, session.logits().size_bytes());
       logits += info_.vocab_size;
     }

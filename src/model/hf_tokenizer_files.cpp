@@ -45,6 +45,8 @@ Json added_tokens(const VocabularyData& data) {
   return list;
 }
 
+bool is_bracketed(std::string_view text) { return text.starts_with('[') && text.ends_with(']'); }
+
 // The vocabulary as one text: an object of ordered_json would be searched from the front for every
 // token.
 std::string vocab_text(const VocabularyData& data, bool is_word_piece) {
@@ -53,8 +55,9 @@ std::string vocab_text(const VocabularyData& data, bool is_word_piece) {
     std::string spelling = data.tokens[id];
     const TokenType type = type_of(data, id);
     if (type == TokenType::kUnused && spelling == fmt::format("[PAD{}]", id)) continue;
-    if (is_word_piece && type != TokenType::kControl) {
-      // "_word" begins a word in GGUF, "##word" goes on with one in the folder
+    if (is_word_piece && (type == TokenType::kNormal || type == TokenType::kUnused) &&
+        !is_bracketed(spelling)) {
+      // "_word" begins a word in GGUF, "##word" goes on with one in the folder; "[unused1]" stays
       spelling = spelling.starts_with(kPhantomSpace) ? spelling.substr(kPhantomSpace.size())
                                                      : "##" + spelling;
     }

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "model/vocabulary.h"
 #include "text/plain_vocabulary.h"
@@ -122,6 +124,35 @@ Result<std::string> template_of(const json& config, const std::string& where) {
                     where);
 }
 
+// Added tokens behind the last row of the embedding cannot be computed with: some published models
+// have one or two, of inputs that their text form does not take. More than that is another model's
+// tokenizer.
+Status cut_to_rows(const HfRepo& repo, size_t n_rows, VocabularyData& data) {
+  const size_t n = data.tokens.size();
+  if (n <= n_rows) return {};
+  bool can_go = data.huggingface_json.empty() && data.types.size() == n;
+  for (size_t id = n_rows; can_go && id < n; ++id) {
+    can_go = data.types[id] == TokenType::kControl || data.types[id] == TokenType::kUserDefined;
+  }
+  if (!can_go) {
+    return make_error(ErrorKind::kInvalid,
+                      "[{}] the tokenizer has {} tokens, the embedding {} rows; the tokenizer is "
+                      "another model's, or files are of different versions",
+                      repo.folder().string(), n, n_rows);
+  }
+  data.warnings.push_back(
+      fmt::format("{} tokens behind the {} rows of the embedding are left out, the first is '{}'",
+                  n - n_rows, n_rows, data.tokens[n_rows]));
+  data.tokens.resize(n_rows);
+  data.types.resize(n_rows);
+  if (!data.scores.empty()) data.scores.resize(n_rows);
+  for (int32_t* id : {&data.bos, &data.eos, &data.eot, &data.unknown, &data.padding, &data.eom,
+                      &data.cls, &data.sep, &data.mask}) {
+    if (*id >= 0 && static_cast<size_t>(*id) >= n_rows) *id = -1;
+  }
+  return {};
+}
+
 }  // namespace
 
 Status add_folder_vocabulary(const HfRepo& repo, int64_t vocab_size, GgufMetadata& metadata) {
@@ -135,6 +166,7 @@ Status add_folder_vocabulary(const HfRepo& repo, int64_t vocab_size, GgufMetadat
     }
   }
   RETURN_IF_ERROR(apply_ids(repo, data));
+  RETURN_IF_ERROR(cut_to_rows(repo, static_cast<size_t>(vocab_size), data));
   pad_vocabulary(data, static_cast<size_t>(vocab_size));
   for (const std::string& warning : data.warnings) log_warning(warning);
   write_vocabulary(data, metadata);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/finite.h"
 #include "engine/engine.h"
 #include "evaluate/documents.h"
 #include "model/decoder.h"
@@ -133,6 +134,13 @@ Result<ImportanceMatrix> calibrate(const std::filesystem::path& model,
       batch.push_back({token, static_cast<int32_t>(batch.size()), 0, true});
     }
     rig.decoder->forward(batch, rig.cache, logits.data());
+    const auto n_logits = batch.size() * static_cast<size_t>(rig.model->config().vocab_size);
+    if (!all_finite({logits.data(), n_logits})) {
+      return make_error(ErrorKind::kInvalid,
+                        "[{}] the model's answer is no number (NaN or infinity), so nothing can be "
+                        "learned from it; its weights are damaged",
+                        model.string());
+    }
     progress(i + 1, n_chunks);
   }
   ImportanceMatrix matrix = collector.matrix(*rig.model);

@@ -1,5 +1,8 @@
 #include "quantize/guide.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/check.h"
 
 namespace nibble {
@@ -20,9 +23,9 @@ constexpr QuantGuide kGuides[] = {
     {"Q4_K_S", "as Q4_K_M, a little smaller and a little worse"},
     {"IQ4_NL", "4 bits for models whose rows do not fit K types"},
     {"IQ4_XS", "when Q4_K_S just does not fit; best with an importance matrix"},
-    {"Q4_1", "an older 4-bit type; Q4_K_M is better at the same size"},
+    {"Q4_1", "an older 4-bit type, 5 bits with its scales; Q4_K_M is smaller, Q5_K_S better"},
     {"Q4_0", "an older 4-bit type that every program reads; Q4_K_S is better at the same size"},
-    {"MXFP4_MOE", "for models of experts that were trained in MXFP4"},
+    {"MXFP4_MOE", "for models whose experts were trained in MXFP4; all else is Q8_0"},
     {"Q3_K_L", "when 4 bits do not fit; losses can be seen"},
     {"Q3_K_M", "when 4 bits do not fit; losses can be seen"},
     {"Q3_K_S", "when Q3_K_M does not fit; use an importance matrix"},
@@ -50,18 +53,33 @@ constexpr Matrix kLayerMatrices[] = {
 
 std::span<const QuantGuide> quant_guides() { return kGuides; }
 
-double bits_per_weight_7b(const Recipe& recipe) {
+namespace {
+
+const Format& format_7b(const Recipe& recipe, const Matrix& matrix, int layer) {
   ModelFacts facts;
   facts.n_layers = kLayers;
   facts.gqa = static_cast<int>(kModel / kKeys);
   facts.architecture = "llama";
+  RecipeTensor tensor;
+  tensor.role = matrix.role;
+  tensor.index = layer;
+  tensor.count = kLayers;
+  return format_of(choose_format(recipe, facts, tensor));
+}
+
+const FormatFigures* figures_of(FormatId id) {
+  for (const FormatFigures& figures : format_figures()) {
+    if (figures.id == id) return &figures;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+double bits_per_weight_7b(const Recipe& recipe) {
   double bits = 0, n_weights = 0;
   const auto add = [&](const Matrix& matrix, int layer) {
-    RecipeTensor tensor;
-    tensor.role = matrix.role;
-    tensor.index = layer;
-    tensor.count = kLayers;
-    bits += matrix.n_weights * format_of(choose_format(recipe, facts, tensor)).bits_per_weight();
+    bits += matrix.n_weights * format_7b(recipe, matrix, layer).bits_per_weight();
     n_weights += matrix.n_weights;
   };
   add({TensorRole::token_embd, kModel * kVocabulary}, 0);
@@ -73,11 +91,12 @@ double bits_per_weight_7b(const Recipe& recipe) {
   return (bits + 32 * kGains) / (n_weights + kGains);
 }
 
-const FormatFigures* figures_of(FormatId id) {
-  for (const FormatFigures& figures : format_figures()) {
-    if (figures.id == id) return &figures;
-  }
-  return nullptr;
+const FormatFigures* figures_7b(const Recipe& recipe) {
+  if (recipe.copies) return nullptr;
+  const bool in_use = std::any_of(
+      std::begin(kLayerMatrices), std::end(kLayerMatrices),
+      [&](const Matrix& m) { return format_7b(recipe, m, kLayers / 2).id == recipe.base; });
+  return in_use ? figures_of(recipe.base) : nullptr;
 }
 
 }  // namespace nibble

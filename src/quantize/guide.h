@@ -29,7 +29,8 @@ struct FormatFigures {
   double kld_error;  // its standard error
 };
 std::span<const FormatFigures> format_figures();
-// Null when the format was not measured (F32, COPY).
-const FormatFigures* figures_of(FormatId id);
+// Of the recipe's main format; null when that was not measured (F32, COPY) or no matrix of a 7B
+// model gets it.
+const FormatFigures* figures_7b(const Recipe& recipe);
 
 }  // namespace nibble

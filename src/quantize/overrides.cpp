@@ -127,7 +127,14 @@ Status apply_override(std::string_view text, GgufMetadata& metadata) {
                       "int:4294967295, float:NUMBER, bool:true, bool:false and str:TEXT",
                       text, text.substr(colon + 1), type.empty() ? "value" : type);
   }
-  metadata.set(text.substr(0, equals), *std::move(value));
+  const std::string_view key = text.substr(0, equals);
+  if (key.starts_with("split.") || key == "general.alignment") {
+    return make_error(ErrorKind::kUsage,
+                      "[--override-kv {}] {} says how the file lies on the disk, which its writer "
+                      "decides; --split-max-size and --keep-split split files",
+                      text, key);
+  }
+  metadata.set(key, *std::move(value));
   return {};
 }
 

@@ -53,5 +53,5 @@ class SweepTest(InteropCase):
 
 if __name__ == "__main__":
     if missing():
-        print(f"skipped: {missing()}", flush=True)
+        raise SystemExit(f"sweep_interop: {missing()}")
     unittest.main()

@@ -27,7 +27,7 @@ def instructions(model, n_tokens, folder):
     result = subprocess.run(
         ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind.out", NIBBLE,
          "run", model, "--raw", "-p", "a", "-n", str(n_tokens), "-t", "1", "--temp", "0"],
-        capture_output=True, text=True, check=True, timeout=800)
+        capture_output=True, text=True, errors="replace", check=True, timeout=800)
     produced = int(re.search(r"answer: (\d+) tokens", result.stderr)[1])
     if produced != n_tokens:
         raise AssertionError(f"{produced} tokens instead of {n_tokens}")
