@@ -56,7 +56,9 @@ void read_gpt2(HfConfig& config, HfModel& model) {
   config.expect_flag("scale_attn_by_inverse_layer_idx", false);
   config.expect_flag("tie_word_embeddings", true);
   config.ignore({"reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
-                 "summary_proj_to_labels", "summary_type", "summary_use_proj"});
+                 "summary_proj_to_labels", "summary_type", "summary_use_proj",
+                 "predict_special_tokens"});
+  config.expect_number("n_special", 0);
 }
 
 void write_gpt2(const ModelSource&, ConfigReader& reader, nlohmann::json& config) {

@@ -135,7 +135,13 @@ void read(HfConfig& config, HfModel& model) {
   config.expect_flag("rope_interleaved", false);
   config.expect_number("partial_rotary_factor", 1);
   // Mistral 7B v0.1. llama.cpp's converter leaves the key out, and its engine attends to all.
-  const int64_t window = config.integer("sliding_window", 1, 1 << 30, 0);
+  // The classes of Llama do not read it.
+  const nlohmann::json* classes = config.find("architectures");
+  const bool is_llama =
+      classes != nullptr && (*classes == nlohmann::json{"LlamaForCausalLM"} ||
+                             *classes == nlohmann::json{"LLaMAForCausalLM"});
+  if (is_llama) config.ignore({"sliding_window"});
+  const int64_t window = is_llama ? 0 : config.integer("sliding_window", 1, 1 << 30, 0);
   if (window > 0) model.set_number("attention.sliding_window", window);
   check_layer_types(config, model, window > 0 ? 0 : 1);
 }

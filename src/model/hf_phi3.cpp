@@ -51,7 +51,10 @@ void read(HfConfig& config, HfModel& model) {
   check_layer_types(config, model, window > 0 ? 0 : 1);
   if (!config.flag("tie_word_embeddings", false)) model.flags |= kHfUntied;
   config.expect_text("hidden_act", {"silu"});
-  config.expect_flag("attention_bias", false);
+  for (const auto key : {"attention_bias", "mlp_bias", "lm_head_bias"}) {
+    config.expect_flag(key, false);
+  }
+  for (const auto key : {"full_attn_mod", "interpolate_factor"}) config.expect_number(key, 1);
 }
 
 void write(const ModelSource& source, ConfigReader& reader, nlohmann::json& config) {

@@ -8,6 +8,12 @@
 namespace nibble {
 namespace {
 
+// context_length as read_basics() set it.
+double context_of(const HfModel& model, double otherwise) {
+  const GgufValue* context = model.metadata.find(model.architecture + ".context_length");
+  return context != nullptr ? context->as_float().value_or(otherwise) : otherwise;
+}
+
 constexpr double kRequired = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kMaxContext = int64_t{1} << 30;
 
@@ -69,8 +75,7 @@ void read_longrope(HfConfig& params, HfModel& model, int64_t rope_dims) {
   params.ignore({"factor"});
   const auto n_ctx = static_cast<double>(
       params.integer("original_max_position_embeddings", 1, kMaxContext, model.original_ctx));
-  const GgufValue* context = model.metadata.find(model.architecture + ".context_length");
-  const double scale = context != nullptr ? context->as_float().value_or(n_ctx) / n_ctx : 1.0;
+  const double scale = context_of(model, n_ctx) / n_ctx;
   const double usual = scale > 1.0 ? std::sqrt(1 + std::log(scale) / std::log(n_ctx)) : 1.0;
   model.set_float("rope.scaling.attn_factor", params.number("attention_factor", 1e-3, 1e3, usual));
   model.made.emplace_back("rope_factors_long.weight", std::move(long_factors));
@@ -168,13 +173,21 @@ void read_rope(HfConfig& config, HfModel& model, int64_t rope_dims,
     config.refuse(name, "an object or null");
     return;
   }
+  if (name == "rope_parameters" && scaling != nullptr && *scaling != *config.find(name)) {
+    config.refuse("rope_scaling", "what \"rope_parameters\" says, or none");
+  }
   HfConfig params(object != nullptr ? *object : kNothing,
                   fmt::format("{}: {}", config.where(), name));
   const auto outer = config.optional_number(theta_key, 1.0, 1e15);
   const auto inner = params.optional_number("rope_theta", 1.0, 1e15);
   const auto theta = inner ? inner : outer;
   if (theta) model.set_float("rope.freq_base", *theta);
-  params.ignore({"partial_rotary_factor"});  // read where it counts
+  const double head = static_cast<double>(model[HfDim::head]);
+  const auto share = params.optional_number("partial_rotary_factor", 1e-3, 1.0);
+  if (share && std::abs(*share * head - static_cast<double>(rope_dims)) >= 1) {
+    params.refuse("partial_rotary_factor",
+                  fmt::format("{}", static_cast<double>(rope_dims) / head));
+  }
 
   std::string type = params.text("type", "");
   type = params.text("rope_type", type.empty() ? "default" : type);
@@ -197,6 +210,10 @@ void read_rope(HfConfig& config, HfModel& model, int64_t rope_dims,
     read_longrope(params, model, rope_dims);
   } else if (type == "dynamic") {
     params.ignore({"factor"});
+    const auto n_ctx = static_cast<int64_t>(context_of(model, 1));
+    if (params.integer("original_max_position_embeddings", 1, kMaxContext, n_ctx) < n_ctx) {
+      params.refuse("original_max_position_embeddings", "the whole context as the first one");
+    }
   }
   params.ignore({"original_max_position_embeddings"});
   if (const Status status = params.finish(); !status.ok()) config.fail(status.error());

@@ -107,7 +107,11 @@ TEST_F(HfImport, KeysThatMayChangeTheArithmeticAreNamed) {
       {"architectures", {"UnknownForCausalLM"}},
       {"num_attention_heads", 3},
       {"num_key_value_heads", 3},
-      {"rope_scaling", {{"type", "ntk"}, {"factor", 2.0}}}};
+      {"rope_scaling", {{"type", "ntk"}, {"factor", 2.0}}},
+      {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}, {"partial_rotary_factor", 0.5}}},
+      {"rope_scaling",
+       {{"type", "dynamic"}, {"factor", 2.0}, {"original_max_position_embeddings", 8}}},
+      {"rope_parameters", {{"rope_type", "default"}}}};  // beside another rope_scaling
   for (const auto& [key, value] : rows) {
     make("llama_linear");
     testing::edit_config(folder_, [&, k = key, v = value](json& config) { config[k] = v; });
@@ -123,6 +127,42 @@ TEST_F(HfImport, KeysThatMayChangeTheArithmeticAreNamed) {
     });
     expect(ErrorKind::kFailure, method);
   }
+}
+
+// As published configurations have them.
+TEST_F(HfImport, KeysWithoutEffect) {
+  const std::pair<const char*, json> rows[] = {
+      {"llama_linear", {{"max_sequence_length", 64}, {"_num_labels", 2}, {"output_past", true}}},
+      {"phi3",
+       {{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false},
+        {"mlp_bias", false}}},
+      {"gpt2", {{"n_special", 0}, {"predict_special_tokens", true}}}};
+  for (const auto& [name, keys] : rows) {
+    make(name);
+    testing::edit_config(folder_, [&, k = keys](json& config) { config.update(k); });
+    const auto source = open_folder(folder_);
+    EXPECT_TRUE(source.ok()) << source.error().message;
+  }
+  make("phi3");
+  testing::edit_config(folder_, [](json& config) { config["lm_head_bias"] = true; });
+  expect(ErrorKind::kFailure, "lm_head_bias");
+}
+
+// Llama's classes do not read it; Mistral's do.
+TEST_F(HfImport, SlidingWindowOfLlama) {
+  const auto window = [&](const char* class_name) {
+    make("llama_linear");
+    testing::edit_config(folder_, [&](json& config) {
+      config["architectures"] = {class_name};
+      config["sliding_window"] = 40;
+    });
+    const auto source = open_folder(folder_);
+    EXPECT_TRUE(source.ok()) << source.error().message;
+    const GgufValue* value = (*source)->metadata().find("llama.attention.sliding_window");
+    return value != nullptr ? value->as_int().value_or(-1) : 0;
+  };
+  EXPECT_EQ(window("LlamaForCausalLM"), 0);
+  EXPECT_EQ(window("MistralForCausalLM"), 40);
 }
 
 TEST_F(HfImport, AFolderWithoutTokenizer) {
