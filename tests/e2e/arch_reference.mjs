@@ -3,8 +3,9 @@
 //   node arch_reference.mjs PACKAGES REQUEST.json > ANSWER.json
 //
 // PACKAGES: the folder `node_modules` that holds node-llama-cpp (scripts/setup_interop).
-// REQUEST.json: [{"model": path, "tokens": [ids], "vocab_size": N}]
-// ANSWER.json: per model {"logits": [N numbers] behind the last token} or {"error": text}
+// REQUEST.json: [{"model": path, "tokens": [ids], "vocab_size": N, "is_encoder": bool}]
+// ANSWER.json: per model {"logits": [N numbers] behind the last token, or the pooled vector of an
+// encoder} or {"error": text}
 //
 // CPU, keys and values in float32, no flash attention.
 import {readFileSync} from "node:fs";
@@ -17,8 +18,13 @@ const {getLlama, LlamaLogLevel} =
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error,
   maxThreads: 1});
 
-async function logitsOf({model: modelPath, tokens, vocab_size: size}) {
+async function logitsOf({model: modelPath, tokens, vocab_size: size, is_encoder: isEncoder}) {
   const model = await llama.loadModel({modelPath, gpuLayers: 0});
+  if (isEncoder) {
+    const context = await model.createEmbeddingContext({contextSize: 256, threads: 1});
+    const {vector} = await context.getEmbeddingFor(tokens.slice(0, 64));
+    return {logits: [...vector]};
+  }
   const context = await model.createContext({contextSize: 256, batchSize: 256, threads: 1,
     flashAttention: false, swaFullCache: true,
     experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});

@@ -297,6 +297,22 @@ class TinyFolderTest(FolderCase):
         (folder / "tokenizer.json").unlink()
         self.refuse(folder, 3, "tokenizer.json")
 
+    def test_more_tokens_than_rows(self):
+        n_rows = 290
+        folder = self.copy(self.folder)
+        added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                 "special": True}
+        edit(folder / "tokenizer.json", lambda d: d["added_tokens"].append(
+            {**added, "id": n_rows, "content": "<image>"}))
+        out = self.dir / "out.gguf"
+        code, _, err = run(["convert", folder, out, "--to", "F16"])
+        self.assertEqual(code, 0, err)
+        self.assertIn("'<image>'", err)
+        self.assertEqual(len(Gguf(out).metadata["tokenizer.ggml.tokens"]), n_rows)
+        edit(folder / "tokenizer.json", lambda d: d["model"]["vocab"].update(
+            {"anotherword": n_rows + 1}))
+        self.refuse(folder, 4, str(n_rows), "rows")
+
     def test_pickled_weights_and_single_files(self):
         folder = self.copy(self.folder)
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

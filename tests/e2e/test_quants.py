@@ -28,7 +28,7 @@ class QuantsTest(TestCase):
         seen = set()
         for row in self.run_json(["quants"]):
             part = measured.get(row.get("base_type"), {}).get("ffn_down")
-            if part is None:
+            if part is None or row["type"] == "MXFP4_MOE":  # Q8_0 where there are no experts
                 self.assertNotIn("kld", row)
                 continue
             seen.add(row["base_type"])

@@ -122,8 +122,13 @@ class TemplateVerb(TestCase):
             self.assertEqual(self.run_ok(arguments), "How are you?|True|None")
 
     def test_without_a_template_it_is_chatml(self):
-        self.assertTrue(self.run_ok(["template", self.model(None)]).endswith(
+        path = self.model(None)
+        code, out, err = run(["template", path])
+        self.assertEqual(code, 0, err)
+        self.assertTrue(out.endswith(
             "<|im_start|>user\nHow are you?<|im_end|>\n<|im_start|>assistant\n"))
+        self.assertIn("ChatML", err)
+        self.assertNotIn("ChatML", run(["template", self.model()])[2])
 
     def test_errors(self):
         model, bad = self.model(), self.dir / "bad.jinja"
@@ -137,6 +142,7 @@ class TemplateVerb(TestCase):
                 self.assert_error(["template", "--template-file", bad], 4, "bad.jinja", what)
         messages = self.dir / "messages.json"
         for text, what in (("[", "byte 2"), ('"x"', "array of messages"), ("[" * 100000, "nested"),
+                           ('{"message": []}', '"messages"'), ('{"messages": 1}', '"messages"'),
                            ("", "JSON")):
             messages.write_text(text)
             with self.subTest(text[:10]):

@@ -1,6 +1,9 @@
 // Block scales that are NaN: found while loading, or with mapped weights before the first step.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "engine/engine.h"
 #include "tests/support/runnable_model.h"
 
@@ -62,6 +65,29 @@ TEST(Load, WithMappedWeightsTheyAreFoundBeforeTheFirstStep) {
   auto sound = load(write_damaged(folder, "none"), true);
   ASSERT_TRUE(sound.ok());
   EXPECT_TRUE((*sound)->new_session().take()->sync(std::vector<int32_t>{1, 2, 3}).ok());
+}
+
+// Float weights are not looked at while loading; what comes out of them is.
+TEST(Load, WeightsThatAreNaNAreAnErrorOfTheStep) {
+  testing::ScratchFolder folder;
+  testing::TinyShape shape;
+  shape.vocab_size = 400;
+  shape.format = FormatId::F32;
+  testing::TinyModel model = testing::make_runnable_model(shape);
+  for (testing::TinyTensor& tensor : model.tensors) {
+    if (tensor.name != "blk.1.ffn_down.weight") continue;
+    constexpr std::byte kNaN[] = {std::byte{0}, std::byte{0}, std::byte{0xc0}, std::byte{0x7f}};
+    std::copy(std::begin(kNaN), std::end(kNaN), tensor.bytes.end() - 4);
+  }
+  testing::write_model(model, folder / "m.gguf");
+  for (const bool mapped : {false, true}) {
+    auto engine = load(folder / "m.gguf", mapped);
+    ASSERT_TRUE(engine.ok()) << engine.error().message;
+    const Status status = (*engine)->new_session().take()->sync(std::vector<int32_t>{1, 2, 3});
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().kind, ErrorKind::kInvalid);
+    EXPECT_NE(status.error().message.find("is no number"), std::string::npos);
+  }
 }
 
 }  // namespace

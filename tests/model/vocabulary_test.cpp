@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "model/hf_tokenizer_files.h"
 #include "tests/support/golden.h"
 #include "tests/support/small_vocabulary.h"
 #include "text/tokenizer_json.h"
@@ -101,6 +102,32 @@ TEST(Vocabulary, WhatWriteVocabularyWritesIsRead) {
     ASSERT_TRUE(before.ok() && after.ok()) << name;
     const std::string sample = "Hello  w\u00f6rld, 12345\n don't";
     EXPECT_EQ((*after)->encode(sample, {}), (*before)->encode(sample, {})) << name;
+  }
+}
+
+// A tokenizer.json written from the fields says what the one said that they came from.
+TEST(Vocabulary, WordPieceAsAFolder) {
+  const auto text = read_text_file(NIBBLE_TEST_DATA "/golden/tokenizers/word_piece.json");
+  ASSERT_TRUE(text.ok());
+  auto want = read_tokenizer_json(*text, "word_piece");
+  ASSERT_TRUE(want.ok()) << want.error().message;
+  want->huggingface_json.clear();
+  GgufMetadata metadata;
+  write_vocabulary(*want, metadata);
+  std::vector<std::string> warnings;
+  const auto files = tokenizer_files(metadata, warnings);
+  ASSERT_TRUE(files.ok()) << files.error().message;
+  const auto written = std::find_if(files->begin(), files->end(),
+                                    [](const auto& file) { return file.first == "tokenizer.json"; });
+  ASSERT_NE(written, files->end());
+  const auto data = read_tokenizer_json(written->second, "written");
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->tokens, want->tokens);
+  EXPECT_EQ(data->types, want->types);
+  const auto before = Tokenizer::create(*want), after = Tokenizer::create(*data);
+  ASSERT_TRUE(before.ok() && after.ok());
+  for (const char* sample : {"Hello  w\u00f6rld, 12345\n don't", "[CLS] [unused1] unbelievable ##s"}) {
+    EXPECT_EQ((*after)->encode(sample, {}), (*before)->encode(sample, {})) << sample;
   }
 }
 

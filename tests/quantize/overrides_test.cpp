@@ -90,6 +90,8 @@ TEST(Override, WhatCannotBe) {
                            "a=bool:1",
                            "a=bool:True",
                            "a=i32:7",
+                           "split.count=int:3",
+                           "general.alignment=int:64",
                            "a=arr:1,2"}) {
     const Status status = apply_override(text, metadata);
     ASSERT_FALSE(status.ok()) << text;
