@@ -174,6 +174,12 @@ bool is_upper(uint32_t c) {
 bool is_title(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LT; }
 
 void append_cased(uint32_t c, Case which, std::string& out) {
+  if (c < 0x80) {  // nearly all of them
+    const bool to_lower = which == Case::kLower || which == Case::kFold;
+    const uint32_t first = to_lower ? 'A' : 'a';
+    out += static_cast<char>(c - first < 26 ? c ^ 0x20 : c);
+    return;
+  }
   const auto point = static_cast<utf8proc_int32_t>(c);
   if (which == Case::kFold) {
     std::array<utf8proc_int32_t, 8> folded{};
