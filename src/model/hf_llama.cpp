@@ -137,9 +137,8 @@ void read(HfConfig& config, HfModel& model) {
   // Mistral 7B v0.1. llama.cpp's converter leaves the key out, and its engine attends to all.
   // The classes of Llama do not read it.
   const nlohmann::json* classes = config.find("architectures");
-  const bool is_llama =
-      classes != nullptr && (*classes == nlohmann::json{"LlamaForCausalLM"} ||
-                             *classes == nlohmann::json{"LLaMAForCausalLM"});
+  const bool is_llama = classes != nullptr && (*classes == nlohmann::json{"LlamaForCausalLM"} ||
+                                               *classes == nlohmann::json{"LLaMAForCausalLM"});
   if (is_llama) config.ignore({"sliding_window"});
   const int64_t window = is_llama ? 0 : config.integer("sliding_window", 1, 1 << 30, 0);
   if (window > 0) model.set_number("attention.sliding_window", window);

@@ -75,9 +75,9 @@ TEST_F(HfImport, EveryNumberOfTheConfiguration) {
     for (const auto& [key, value] : original.items()) {
       for (const json& other : {json(0), json(-1), json(2147483648u), json(1e308), json("x"),
                                 json(nullptr), json::array({1}), json::object({{"a", 1}})}) {
-        testing::edit_config(folder_, [&](json& config) {
+        testing::edit_config(folder_, [&, k = key](json& config) {
           config = original;
-          config[key] = other;
+          config[k] = other;
         });
         const auto source = open_folder(folder_);
         n_refused += !source.ok();
@@ -134,7 +134,9 @@ TEST_F(HfImport, KeysWithoutEffect) {
   const std::pair<const char*, json> rows[] = {
       {"llama_linear", {{"max_sequence_length", 64}, {"_num_labels", 2}, {"output_past", true}}},
       {"phi3",
-       {{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false},
+       {{"full_attn_mod", 1},
+        {"interpolate_factor", 1},
+        {"lm_head_bias", false},
         {"mlp_bias", false}}},
       {"gpt2", {{"n_special", 0}, {"predict_special_tokens", true}}}};
   for (const auto& [name, keys] : rows) {

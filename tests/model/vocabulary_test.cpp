@@ -117,8 +117,9 @@ TEST(Vocabulary, WordPieceAsAFolder) {
   std::vector<std::string> warnings;
   const auto files = tokenizer_files(metadata, warnings);
   ASSERT_TRUE(files.ok()) << files.error().message;
-  const auto written = std::find_if(files->begin(), files->end(),
-                                    [](const auto& file) { return file.first == "tokenizer.json"; });
+  const auto written = std::find_if(files->begin(), files->end(), [](const auto& file) {
+    return file.first == "tokenizer.json";
+  });
   ASSERT_NE(written, files->end());
   const auto data = read_tokenizer_json(written->second, "written");
   ASSERT_TRUE(data.ok()) << data.error().message;
@@ -126,7 +127,8 @@ TEST(Vocabulary, WordPieceAsAFolder) {
   EXPECT_EQ(data->types, want->types);
   const auto before = Tokenizer::create(*want), after = Tokenizer::create(*data);
   ASSERT_TRUE(before.ok() && after.ok());
-  for (const char* sample : {"Hello  w\u00f6rld, 12345\n don't", "[CLS] [unused1] unbelievable ##s"}) {
+  for (const char* sample :
+       {"Hello  w\u00f6rld, 12345\n don't", "[CLS] [unused1] unbelievable ##s"}) {
     EXPECT_EQ((*after)->encode(sample, {}), (*before)->encode(sample, {})) << sample;
   }
 }
