@@ -14,7 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/e2e"))
 from support import TYPES  # noqa: E402
 
-BEGIN = "<!-- from bench/results/{}.json by tools/formats_report.py; do not edit -->"
+BEGIN = "<!-- from bench/results/{}.json by tools/{}.py; do not edit -->"
+TOOL = "formats_report"
 END = "<!-- end of the measured table -->"
 
 # The order of the table: most bits first.
@@ -90,11 +91,24 @@ def embeddings_table(results):
     return lines
 
 
-def place(text, name, lines):
+def place(text, name, lines, tool=TOOL):
     """text with the table of bench/results/<name>.json replaced."""
-    begin = text.index(BEGIN.format(name))
+    head = BEGIN.format(name, tool)
+    begin = text.index(head)
     end = text.index(END, begin)
-    return text[:begin] + "\n".join([BEGIN.format(name), "", *lines, "", ""]) + text[end:]
+    return text[:begin] + "\n".join([head, "", *lines, "", ""]) + text[end:]
+
+
+def write_or_check(root, wanted, tool=TOOL):
+    """wanted: {path: content}. With --check nothing is written, and a difference ends the program."""
+    stale = [path for path, content in wanted.items()
+             if not path.exists() or path.read_text() != content]
+    if "--check" not in sys.argv:
+        for path in stale:
+            path.write_text(wanted[path])
+    elif stale:
+        sys.exit(f"{tool}: " + ", ".join(str(p.relative_to(root)) for p in stale) +
+                 f" differ from bench/results; run tools/{tool}.py")
 
 
 def source(results):
@@ -123,17 +137,7 @@ def main():
     text = place(document.read_text(), "formats", table(results))
     text = place(text, "encoders", encoders_table(encoders))
     text = place(text, "embeddings", embeddings_table(embeddings))
-    wanted = {document: text,
-              root / "src/quantize/guide_figures.cpp": source(results)}
-    stale = [path for path, content in wanted.items()
-             if not path.exists() or path.read_text() != content]
-    if "--check" in sys.argv:
-        if stale:
-            sys.exit("formats_report: " + ", ".join(str(p.relative_to(root)) for p in stale) +
-                     " differ from bench/results; run tools/formats_report.py")
-        return
-    for path in stale:
-        path.write_text(wanted[path])
+    write_or_check(root, {document: text, root / "src/quantize/guide_figures.cpp": source(results)})
 
 
 if __name__ == "__main__":

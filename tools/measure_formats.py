@@ -10,7 +10,8 @@ flatter every 4-bit type; nibble-lab rescale moves them off it and leaves the fu
 with the rescaled F32 model. FOLDER holds files NAME.gguf, ffn_down in the format NAME and the rest
 F16, for formats that nibble does not write (tests/e2e/foreign_blocks.py makes them). Of every document
 in FILE its beginning is taken, so that the standard errors are those of many documents.
-Speed: bench/kernels_bench, row-dots over 600 MB beside the read probe, random interleaving, medians.
+Speed: bench/kernels_bench, row-dots over 600 MB beside the read probe, and a panel of 512 rows times
+64 columns beside the int8 probe; random interleaving, medians.
 """
 
 import argparse
@@ -69,14 +70,21 @@ def quality(build, model, text, characters, foreign, wanted, folder):
 
 
 def speeds(build):
-    out = run(build / "bench/kernels_bench", "--benchmark_filter=^(read limit|decode .*)",
+    """(limits, {format: figures}) of one run."""
+    out = run(build / "bench/kernels_bench",
               "--benchmark_enable_random_interleaving=true", "--benchmark_repetitions=9",
               "--benchmark_min_time=0.05", "--benchmark_format=json")
-    medians = {row["run_name"].removesuffix("/manual_time"): row
+    medians = {row["run_name"].removesuffix("/manual_time").removesuffix("/real_time"): row
                for row in json.loads(out)["benchmarks"] if row.get("aggregate_name") == "median"}
-    return medians["read limit"]["bytes_per_second"], {
-        name.removeprefix("decode "): row["of_read"] for name, row in medians.items()
-        if name.startswith("decode ")}
+    limits = {"read_bytes_per_second": medians.pop("read limit")["bytes_per_second"],
+              "int8_ops_per_second": medians.pop("int8 limit")["ops"]}
+    figures = {}
+    for test, row in medians.items():
+        kind, name = test.split()
+        key, counter = {"decode": ("decode_of_read", "of_read"),
+                        "prefill": ("prefill_ops_per_second", "ops")}[kind]
+        figures.setdefault(name, {})[key] = row[counter]
+    return limits, figures
 
 
 def main():
@@ -108,11 +116,11 @@ def main():
         for name, row in rows.items():
             formats.setdefault(name, {}).update(row)
     if options.only != "quality":
-        limit, ratios = speeds(options.build)
+        limits, figures = speeds(options.build)
         results["speed"] = {"date": str(datetime.date.today()), "threads": 2,
-                            "machine": platform.machine(), "read_bytes_per_second": limit}
-        for name, ratio in ratios.items():
-            formats.setdefault(name, {})["decode_of_read"] = ratio
+                            "machine": platform.machine(), **limits}
+        for name, row in figures.items():
+            formats.setdefault(name, {}).update(row)
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=1) + "\n")
 
