@@ -1,6 +1,7 @@
 /* How fast can this machine read memory? A program of its own, with nothing of nibble in it, to hold
- * nibble's read probe against: every thread sums 64-bit integers of its share of an array, as the
- * kernels of STREAM do (McCalpin 1995), with reads only. The best compiler flags of the machine make
+ * nibble's read probe against: threads sum 64-bit integers of an array, as the kernels of STREAM do
+ * (McCalpin 1995), with reads only, each the next piece that nobody has: a thread whose processor
+ * does other work meanwhile does not hold up the others. The best compiler flags of the machine make
  * vectors of it.
  *
  *     cc -O3 -march=native -pthread bench/stream_read.c -o stream_read && ./stream_read [THREADS]
@@ -17,9 +18,10 @@
 #include <time.h>
 
 enum { kRounds = 15, kMaxThreads = 64 };
-static const size_t kBytes = (size_t)1 << 30;
+static const size_t kBytes = (size_t)1 << 30, kPiece = (size_t)1 << 20;
 
 static uint64_t *data;
+static size_t next; /* byte that nobody has read this round */
 static int n_threads = 2;
 static pthread_barrier_t barrier;
 static uint64_t sums[kMaxThreads][8]; /* a cache line each */
@@ -32,17 +34,23 @@ static double now(void) {
 
 static void *run(void *argument) {
   const long thread = (long)argument;
-  const size_t n = kBytes / sizeof(uint64_t) / (size_t)n_threads;
-  uint64_t *mine = data + (size_t)thread * n;
-  for (size_t i = 0; i < n; ++i) mine[i] = i;
-  for (int round = 0; round < kRounds; ++round) {
+  const size_t n = kPiece / sizeof(uint64_t);
+  for (int round = -1; round < kRounds; ++round) { /* the first one writes */
+    if (thread == 0) next = 0;
     pthread_barrier_wait(&barrier);
     const double begin = now();
     uint64_t sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += mine[i];
+    for (size_t at; (at = __atomic_fetch_add(&next, kPiece, __ATOMIC_RELAXED)) < kBytes;) {
+      uint64_t *mine = data + at / sizeof(uint64_t);
+      if (round < 0) {
+        for (size_t i = 0; i < n; ++i) mine[i] = i;
+      } else {
+        for (size_t i = 0; i < n; ++i) sum += mine[i];
+      }
+    }
     sums[thread][0] += sum;
     pthread_barrier_wait(&barrier);
-    if (thread == 0) printf("%.0f\n", (double)kBytes / (now() - begin));
+    if (thread == 0 && round >= 0) printf("%.0f\n", (double)kBytes / (now() - begin));
   }
   return NULL;
 }
