@@ -9,6 +9,8 @@ add_test(NAME tools.format_places
                  ${CMAKE_SOURCE_DIR})
 add_test(NAME tools.checks_self_test
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/test_checks.py)
-add_test(NAME tools.formats_report
-         COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/formats_report.py --check
-                 ${CMAKE_SOURCE_DIR})
+foreach(report formats_report performance_report)
+  add_test(NAME tools.${report}
+           COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/${report}.py --check
+                   ${CMAKE_SOURCE_DIR})
+endforeach()
