@@ -1,9 +1,36 @@
 // Matrix products of interleaved rows (interleave-inl.h): the same numbers, added in the same
 // order, as matmul-inl.h and tile-inl.h take from rows as they lie in files.
 
-// How far ahead of its reading memory is fetched: half a page; 1 and 4 kB were slower for most
-// formats, none at all by a seventh.
-inline constexpr int64_t kGroupAhead = 2048;
+// Whether codes come out of tables: more arithmetic a byte than elsewhere.
+template <typename Block>
+inline constexpr bool kFromTable = requires {
+  typename Interleaved<Block>::Form;
+}
+|| (Unpack<Block>::kSigned && Interleaved<Block>::kCodeBits < 8);
+
+// Memory is asked for more at once when it is read as two streams, so blocks that take little
+// arithmetic are taken from two groups in turn, when there is one column.
+template <typename Block>
+inline constexpr int kGroupsAtOnce = Slice<Block>::kLen == 32 && !kFromTable<Block> ? 2 : 1;
+
+// How far ahead of its reading memory is fetched, and in how many bursts a slice: one burst for all
+// of a super-block is more than a core can wait for at once, and then nothing is asked for until
+// the next.
+template <typename Block>
+inline constexpr int64_t kGroupAhead = Slice<Block>::kLen == 256  ? 3072
+                                       : kGroupsAtOnce<Block> > 1 ? 1024
+                                                                  : 2048;
+template <typename Block>
+inline constexpr int kBursts = Slice<Block>::kLen == 256 ? 8 : 1;
+
+// The lines of burst i of the slice that lies kGroupAhead behind this one.
+template <typename Block, int i>
+inline void fetch_ahead(const std::byte* block) {
+  constexpr int kLines = (GroupLayout<Block>::kBlockBytes + 63) / 64;
+  for (int line = i * kLines / kBursts<Block>; line < (i + 1) * kLines / kBursts<Block>; ++line) {
+    prefetch(block + kGroupAhead<Block> + 64 * line);
+  }
+}
 
 // Of each row, bytes kFirst and kSecond of four as a pair for dot_pairs; as many times too large as
 // Unpack<Block> says.
@@ -105,6 +132,7 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
   using U = FormOf<Block>;
   constexpr int kSub = U::kScaled ? U::kSub : Slice<Block>::kLen;
   constexpr int kChunk = 4 * kWordsSummed<U>;  // codes of a row that int16 can sum
+  constexpr int kWordsPerBurst = Slice<Block>::kLen / 4 / kBursts<Block>;
   const auto scales = row_scales<Block>(block);
   const int8_t* a[kColumns];
   for (int c = 0; c < kColumns; ++c) {
@@ -117,6 +145,8 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
       VecI16 products[kColumns];
       unrolled<kWordsSummed<U>>([&](auto t) __attribute__((always_inline)) {
         constexpr int kWord = kFirst + decltype(t)::value;
+        if constexpr (kWord % kWordsPerBurst == 0)
+          fetch_ahead<Block, kWord / kWordsPerBurst>(block);
         const VecI8 codes = group_codes<Block, kWord>(block, scales);
         unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
           constexpr int c = decltype(index)::value;
@@ -151,21 +181,24 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
   }
 }
 
-// Eight rows times kColumns columns: acc[c], lane = row.
-template <typename Block, int kColumns>
-inline void group_dot(const std::byte* group, const ColumnView<Block>* columns, int64_t n_slices,
-                      VecF32* acc) {
-  using L = GroupLayout<Block>;
-  for (int c = 0; c < kColumns; ++c) acc[c] = f32_zero();
-  for (int64_t s = 0; s < n_slices; ++s, group += L::kBlockBytes) {
-    for (int64_t i = 0; i < L::kBlockBytes; i += 64) prefetch(group + kGroupAhead + i);
-    VecI32 isum[kColumns], msum[kColumns];
-    group_slice<Block, kColumns>(group, s, columns, isum, msum);
-    const VecF32 d = GroupScales<Block>::d(group), m = GroupScales<Block>::m(group);
-    unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
-      constexpr int c = decltype(index)::value;
-      acc[c] = accumulate<FormOf<Block>>(isum[c], msum[c], d, m, columns[c].scales[s],
-                                         columns[c].slice_sum(s), acc[c]);
+// kGroups times eight rows, in groups of group_bytes, times kColumns columns:
+// acc[g * kColumns + c], lane = row.
+template <typename Block, int kGroups, int kColumns>
+inline void group_dot(const std::byte* group, int64_t group_bytes, const ColumnView<Block>* columns,
+                      int64_t n_slices, VecF32* acc) {
+  for (int i = 0; i < kGroups * kColumns; ++i) acc[i] = f32_zero();
+  for (int64_t s = 0; s < n_slices; ++s, group += GroupLayout<Block>::kBlockBytes) {
+    unrolled<kGroups>([&](auto g) __attribute__((always_inline)) {
+      const std::byte* block = group + decltype(g)::value * group_bytes;
+      VecI32 isum[kColumns], msum[kColumns];
+      group_slice<Block, kColumns>(block, s, columns, isum, msum);
+      const VecF32 d = GroupScales<Block>::d(block), m = GroupScales<Block>::m(block);
+      unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+        constexpr int c = decltype(index)::value;
+        VecF32& sum = acc[decltype(g)::value * kColumns + c];
+        sum = accumulate<FormOf<Block>>(isum[c], msum[c], d, m, columns[c].scales[s],
+                                        columns[c].slice_sum(s), sum);
+      });
     });
   }
 }
@@ -210,20 +243,21 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
   }
 }
 
-// Columns [first_column, first_column + kColumns) with the eight rows from first_row on.
-template <typename Block, int kColumns>
+// Columns [first_column, first_column + kColumns) with kGroups times eight rows from first_row on.
+template <typename Block, int kGroups, int kColumns>
 inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t first_column) {
-  const std::byte* group = args.weights + first_row * args.row_bytes;
-  const int64_t n_valid = args.n_rows - first_row < 8 ? args.n_rows - first_row : 8;
   const auto column = [&](int c) {
     return ColumnView<Block>(
         args.columns + (first_column + (c < kColumns ? c : 0)) * args.column_bytes, args.row_len);
   };
   const ColumnView<Block> columns[4] = {column(0), column(1), column(2), column(3)};
-  VecF32 acc[kColumns];
-  group_dot<Block, kColumns>(group, columns, args.row_len / Slice<Block>::kLen, acc);
-  for (int c = 0; c < kColumns; ++c) {
-    store_rows(args.out + (first_column + c) * args.out_stride + first_row, acc[c], n_valid);
+  VecF32 acc[kGroups * kColumns];
+  group_dot<Block, kGroups, kColumns>(args.weights + first_row * args.row_bytes, 8 * args.row_bytes,
+                                      columns, args.row_len / Slice<Block>::kLen, acc);
+  for (int i = 0; i < kGroups * kColumns; ++i) {
+    const int64_t row = first_row + i / kColumns * 8, left = args.n_rows - row;
+    store_rows(args.out + (first_column + i % kColumns) * args.out_stride + row, acc[i],
+               left < 8 ? left : 8);
   }
 }
 
@@ -232,9 +266,7 @@ inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t fir
 template <typename Block>
 inline constexpr int64_t kGroupColumns = [] {
   constexpr int kBits = Interleaved<Block>::kCodeBits;
-  const bool from_table = requires { typename Interleaved<Block>::Form; }
-  || (Unpack<Block>::kSigned && kBits < 8);
-  return from_table || kBits == 5 || kBits == 6 ? 7 : 15;
+  return kFromTable<Block> || kBits == 5 || kBits == 6 ? 7 : 15;
 }();
 
 template <typename Block>
@@ -245,22 +277,30 @@ void matmul_interleaved(const MatmulArgs& args) {
       build_tile_of_group<Block>(args.weights + first * args.row_bytes, n_slices, tile);
     });
   }
-  for (int64_t row = 0; row < args.n_rows; row += 8) {
+  int64_t row = 0;
+  if constexpr (constexpr int kGroups = kGroupsAtOnce<Block>; kGroups > 1) {
+    if (args.n_columns == 1) {
+      for (; row + 8 * (kGroups - 1) < args.n_rows; row += 8 * kGroups) {
+        group_columns<Block, kGroups, 1>(args, row, 0);
+      }
+    }
+  }
+  for (; row < args.n_rows; row += 8) {
     for (int64_t c = 0; c < args.n_columns;) {  // in fours, threes and twos
       const int64_t left = args.n_columns - c;
       const int64_t taken = left >= 4 && left != 5 ? 4 : left >= 3 ? 3 : left;
       switch (taken) {
         case 4:
-          group_columns<Block, 4>(args, row, c);
+          group_columns<Block, 1, 4>(args, row, c);
           break;
         case 3:
-          group_columns<Block, 3>(args, row, c);
+          group_columns<Block, 1, 3>(args, row, c);
           break;
         case 2:
-          group_columns<Block, 2>(args, row, c);
+          group_columns<Block, 1, 2>(args, row, c);
           break;
         default:
-          group_columns<Block, 1>(args, row, c);
+          group_columns<Block, 1, 1>(args, row, c);
           break;
       }
       c += taken;

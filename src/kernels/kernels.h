@@ -174,8 +174,8 @@ struct KernelTable {
   void (*attention_finish)(const float* state, int64_t n_queries, int64_t i, int64_t head_dim,
                            float* out);
 
-  // Yardsticks for benchmarks. read_probe: reads n bytes (multiple of 256) once, returns their xor.
-  // int8_probe: n rounds of kInt8ProbeOps integer operations on registers and L1, returns a
+  // Yardsticks for benchmarks. read_probe: reads n bytes (multiple of 1024) once, returns their
+  // xor. int8_probe: n rounds of kInt8ProbeOps integer operations on registers and L1, returns a
   // checksum.
   uint64_t (*read_probe)(const void* data, int64_t n);
   uint64_t (*int8_probe)(int64_t rounds);

@@ -398,6 +398,9 @@ inline int32_t store_codes(int8_t* p, VecF32 x) {
   const __m128i quads = _mm_add_epi32(pairs, _mm_shuffle_epi32(pairs, 0x4e));
   return _mm_cvtsi128_si32(_mm_add_epi32(quads, _mm_shuffle_epi32(quads, 0xb1)));
 }
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Not _mm_prefetch: to GCC a function that only prefetches has no effect, and it drops the calls.
+inline void prefetch(const void* p) {
+  asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(p)));
+}
 
 #include "kernels/simd_codebook_avx2.h"
