@@ -49,8 +49,8 @@ def formats_table(results, instructions, cycles):
 
 def peers_table(peers):
     lines = [f"{peers['machine']}. Medians over rounds in which every engine ran once, of the "
-             f"ratio within the round, but for rounds that other work "
-             f"disturbed as nibble's probes saw it; of read: nibble's decode as a share of the read bandwidth "
+             f"ratio within the round, but for rounds that other work disturbed as nibble's probes "
+             f"saw it; of read: nibble's decode as a share of the read bandwidth "
              f"that its probe saw in the same process.", "",
              "| model and test | rounds | nibble, tokens/s | of read | over llama.cpp | over "
              "ik_llama.cpp | date |", "|---|---|---|---|---|---|---|"]
