@@ -10,4 +10,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     ${CMAKE_SOURCE_DIR}/src/kernels/encode_avx2.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;-mbmi2;${NIBBLE_KERNEL_FLAGS}"
     TARGET_DIRECTORY nibble_kernels)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_avx512.cpp PROPERTIES
+    COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512vl;-mavx512bw;-mavx512dq;-mavx512vnni;-mprefer-vector-width=256;${NIBBLE_KERNEL_FLAGS}"
+    TARGET_DIRECTORY nibble_kernels)
 endif()

@@ -6,6 +6,8 @@ namespace nibble {
 // Instruction sets that both the processor and the operating system support.
 struct CpuFeatures {
   bool avx2 = false;  // AVX2, FMA, F16C and BMI2 together: what isa_avx2.cpp is compiled for
+  bool avx512 =
+      false;  // these, AVX-512 F, VL, BW, DQ and VNNI: what isa_avx512.cpp is compiled for
 };
 CpuFeatures cpu_features();
 

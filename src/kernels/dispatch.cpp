@@ -18,6 +18,7 @@ struct Isa {
 
 constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
+    {"avx512", [] { return cpu_features().avx512; }, isa_avx512::table},
     {"avx2", [] { return cpu_features().avx2; }, isa_avx2::table},
 #endif
     {"portable", [] { return true; }, isa_portable::table},

@@ -72,7 +72,7 @@ struct FormType<Block> {
   using Type = typename Interleaved<Block>::Form;
 };
 template <typename Block>
-using FormOf = typename FormType<Block>::Type;
+using FormOf = Multiplied<typename FormType<Block>::Type>;
 
 struct NoScales {};
 template <typename Block>
@@ -131,7 +131,8 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
                         VecI32* isum, VecI32* msum) {
   using U = FormOf<Block>;
   constexpr int kSub = U::kScaled ? U::kSub : Slice<Block>::kLen;
-  constexpr int kChunk = 4 * kWordsSummed<U>;  // codes of a row that int16 can sum
+  using D = Dots<U>;
+  constexpr int kChunk = 4 * D::kWords;  // codes of a row in one sum
   constexpr int kWordsPerBurst = Slice<Block>::kLen / 4 / kBursts<Block>;
   const auto scales = row_scales<Block>(block);
   const int8_t* a[kColumns];
@@ -141,23 +142,28 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
   }
   const auto chunks = [&](auto pairs_of) __attribute__((always_inline)) {
     unrolled<Slice<Block>::kLen / kChunk>([&](auto chunk) __attribute__((always_inline)) {
-      constexpr int kFirst = decltype(chunk)::value * kWordsSummed<U>;
-      VecI16 products[kColumns];
-      unrolled<kWordsSummed<U>>([&](auto t) __attribute__((always_inline)) {
+      constexpr int kFirst = decltype(chunk)::value * D::kWords;
+      typename D::Sum products[kColumns];
+      unrolled<D::kWords>([&](auto t) __attribute__((always_inline)) {
         constexpr int kWord = kFirst + decltype(t)::value;
         if constexpr (kWord % kWordsPerBurst == 0)
           fetch_ahead<Block, kWord / kWordsPerBurst>(block);
-        const VecI8 codes = group_codes<Block, kWord>(block, scales);
+        const VecI8 codes = multiplied_codes<typename FormType<Block>::Type>(
+            group_codes<Block, kWord>(block, scales));
         unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
           constexpr int c = decltype(index)::value;
-          const VecI16 product = dot_codes<U>(codes, i8_broadcast4(a[c] + 4 * kWord));
-          products[c] = decltype(t)::value == 0 ? product : add(products[c], product);
+          const VecI8 four = i8_broadcast4(a[c] + 4 * kWord);
+          if constexpr (decltype(t)::value == 0) {
+            products[c] = D::first(codes, four);
+          } else {
+            products[c] = D::next(products[c], codes, four);
+          }
         });
       });
-      const VecI16 pairs = pairs_of(Index<4 * kFirst / kSub>());
+      const auto pairs = pairs_of(Index<4 * kFirst / kSub>());
       unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
         constexpr int c = decltype(index)::value;
-        isum[c] = add(isum[c], dot_pairs(products[c], pairs));
+        isum[c] = D::add_to(isum[c], products[c], pairs);
       });
     });
   };
@@ -177,7 +183,7 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
       });
     }
   } else {
-    chunks([](auto) { return i16_set1(1); });
+    chunks([](auto) { return NoScale{}; });
   }
 }
 
@@ -213,7 +219,7 @@ inline VecI8 tile_codes(const std::byte* block, const S& scales) {
     if constexpr (Form::kTimes == 2) codes = add(codes, codes);
     codes = add(codes, i8_set1(-Form::kOffset));
   }
-  return codes;
+  return multiplied_codes<Unpack<Block>>(codes);
 }
 
 // The tile of one group (tile-inl.h).

@@ -14,6 +14,11 @@
 namespace nibble::isa_avx2 {
 namespace {
 #include "kernels/simd_avx2.h"
+
+#include "kernels/unpack-inl.h"
+
+#include "kernels/dots_of_two-inl.h"
+
 #include "kernels/table-inl.h"
 }  // namespace
 

@@ -10,6 +10,11 @@
 namespace nibble::isa_portable {
 namespace {
 #include "kernels/simd_portable.h"
+
+#include "kernels/unpack-inl.h"
+
+#include "kernels/dots_of_two-inl.h"
+
 #include "kernels/table-inl.h"
 }  // namespace
 

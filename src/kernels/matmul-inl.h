@@ -101,27 +101,6 @@ inline void slice_scales_and_minima(const RowGroup<Block>& rows, int64_t s, VecF
                     of_row(7), d, m);
 }
 
-template <typename U>
-inline VecI16 dot_codes(VecI8 codes, VecI8 activations) {
-  if constexpr (U::kSigned) {
-    return dot_i8(codes, activations);
-  } else {
-    return dot_u8(codes, activations);
-  }
-}
-
-// Vectors of products of codes that int16 can sum.
-template <typename U>
-inline constexpr int kPresum = 32767 / (2 * 127 * U::kLargest);
-// The same where lane = row and a vector is four codes of each: a power of two, at most eight, of
-// one scale.
-template <typename U>
-inline constexpr int kWordsSummed = [] {
-  int n = 8;
-  while (n > 1 && (n > kPresum<U> || n > U::kSub / 4)) n /= 2;
-  return n;
-}();
-
 // Integer dot of one slice with the activations, spread over the lanes; *minimum_dot likewise the
 // integer minima with the activation sums. first: index of its first 32 codes in the block.
 template <typename Block>
@@ -214,7 +193,8 @@ struct ColumnView {
   const int16_t* slice_sums(int64_t s) const { return sums + s * (kWide ? 16 : 1); }
   // Of all codes of the slice, for the formats that need it.
   int32_t slice_sum(int64_t s) const {
-    if constexpr (U::kMinimum != Minimum::kOffset && U::kMinimum != Minimum::kFloat) return 0;
+    constexpr Minimum kMinimum = Multiplied<U>::kMinimum;
+    if constexpr (kMinimum != Minimum::kOffset && kMinimum != Minimum::kFloat) return 0;
     if constexpr (!kWide) return sums[s];
     return sum_lanes(dot_pairs(i16_load(slice_sums(s)), i16_set1(1)));
   }

@@ -1,6 +1,5 @@
-// The kernel texts of one ISA, gathered into its table. Included once per isa_<isa>.cpp.
-#include "kernels/unpack-inl.h"
-
+// The kernel texts of one ISA, gathered into its table. Included once per isa_<isa>.cpp, behind its
+// vector vocabulary, unpack-inl.h and one of the two dots_of files.
 #include "kernels/unpack_super-inl.h"
 
 #include "kernels/unpack_codebook-inl.h"

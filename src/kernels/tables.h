@@ -11,4 +11,7 @@ namespace nibble::isa_avx2 {
 const KernelTable& table();
 void set_wide_encoders(EncodeFn* table);  // encode_avx2.cpp
 }  // namespace nibble::isa_avx2
+namespace nibble::isa_avx512 {
+const KernelTable& table();
+}
 #endif

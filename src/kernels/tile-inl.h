@@ -10,7 +10,7 @@
 
 template <typename Block>
 struct Tile {
-  using U = Unpack<Block>;
+  using U = Multiplied<Unpack<Block>>;
   using S = Slice<Block>;
   static constexpr bool kIntegerMinima = kHasIntegerMinima<U>;
   static constexpr int kSubs = S::kLen / U::kSub;
@@ -20,7 +20,6 @@ struct Tile {
   static constexpr int64_t kD = kMinima + (kIntegerMinima ? 8 * 32 : 0);
   static constexpr int64_t kM = kD + 32 * S::kParts;
   static constexpr int64_t kBytes = kM + 32;
-  static constexpr int kWords = kWordsSummed<U>;
 };
 
 // Codes of block b of eight rows, 32 at a time.
@@ -51,7 +50,7 @@ template <typename Block>
 void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) {
   using T = Tile<Block>;
   using S = Slice<Block>;
-  using U = Unpack<Block>;
+  using U = typename T::U;
   for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes) {
     const int64_t b = s / S::kPerBlock;
     const GroupCodes<Block> codes{rows, b};
@@ -60,14 +59,17 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
       VecI32 words[8];
       for (int r = 0; r < 8; ++r) words[r] = codes.words(r, first + i);
       transpose8(words);
-      for (int k = 0; k < 8; ++k) i32_store(tile + 32 * (8 * i + k), words[k]);
+      for (int k = 0; k < 8; ++k) {
+        const VecI8 word = multiplied_codes<Unpack<Block>>(as_bytes(words[k]));
+        i8_store(tile + 32 * (8 * i + k), word);
+      }
     }
     if constexpr (U::kScaled) {
       auto* scale_pairs = reinterpret_cast<int16_t*>(tile + T::kScales);
       auto* minimum_pairs = reinterpret_cast<int16_t*>(tile + T::kMinima);
       for (int r = 0; r < 8; ++r) {
         int16_t scales[16], minima[16];
-        const auto packed = U::scales(rows.row[r][b]);
+        const auto packed = Unpack<Block>::scales(rows.row[r][b]);
         for (int k = 0; k < T::kSubs; ++k) {
           const int i = k * U::kSub / 32;
           if (k * U::kSub % 32 == 0) i16_store(scales, packed.pick(i));
@@ -75,7 +77,11 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
           scale_pairs[16 * k + 2 * r] = scale_pairs[16 * k + 2 * r + 1] = scale;
         }
         if constexpr (T::kIntegerMinima) {
-          i16_store(minima, packed.minima);
+          if constexpr (U::kMinimum == Minimum::kSubScale) {
+            for (int p = 0; p < 16; ++p) minima[p] = scale_pairs[16 * (16 * p / U::kSub) + 2 * r];
+          } else {
+            i16_store(minima, packed.minima);
+          }
           for (int p = 0; p < 16; ++p) minimum_pairs[16 * (p / 2) + 2 * r + p % 2] = minima[p];
         }
       }
@@ -93,68 +99,93 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
   }
 }
 
-// isum[c] += sub-block k of a slice times kColumns columns.
-template <typename Block, int kColumns>
-inline void tile_sub_dot(const std::byte* tile, int k, int64_t s, const ColumnView<Block>* columns,
-                         VecI32* isum) {
+// isum[g * kColumns + c] += sub-block k of a slice of group g times column c.
+template <typename Block, int kGroups, int kColumns>
+inline void tile_sub_dot(const std::byte* tile, int64_t tile_bytes, int k, int64_t s,
+                         const ColumnView<Block>* columns, VecI32* isum) {
   using T = Tile<Block>;
-  using U = Unpack<Block>;
-  VecI16 scale = i16_set1(1);
-  if constexpr (U::kScaled) scale = i16_load(tile + T::kScales + 32 * k);
-  for (int w = k * U::kSub / 4; w < (k + 1) * U::kSub / 4; w += T::kWords) {
-    VecI16 products[kColumns];
-    const std::byte* weights = tile + 32 * w;
+  using U = typename T::U;
+  using D = Dots<U>;
+  for (int w = k * U::kSub / 4; w < (k + 1) * U::kSub / 4; w += D::kWords) {
+    typename D::Sum products[kGroups * kColumns];
     const int64_t offset = s * Slice<Block>::kLen + 4 * w;
+    const auto word = [&](int g, int t) { return i8_load(tile + g * tile_bytes + 32 * (w + t)); };
     for (int c = 0; c < kColumns; ++c) {
-      products[c] = dot_codes<U>(i8_load(weights), i8_broadcast4(columns[c].codes + offset));
+      const VecI8 a = i8_broadcast4(columns[c].codes + offset);
+      for (int g = 0; g < kGroups; ++g) products[g * kColumns + c] = D::first(word(g, 0), a);
     }
-    for (int t = 1; t < T::kWords; ++t) {
-      const VecI8 codes = i8_load(weights + 32 * t);
+    for (int t = 1; t < D::kWords; ++t) {
+      VecI8 codes[kGroups];
+      for (int g = 0; g < kGroups; ++g) codes[g] = word(g, t);
       for (int c = 0; c < kColumns; ++c) {
         const VecI8 a = i8_broadcast4(columns[c].codes + offset + 4 * t);
-        products[c] = add(products[c], dot_codes<U>(codes, a));
+        for (int g = 0; g < kGroups; ++g) {
+          products[g * kColumns + c] = D::next(products[g * kColumns + c], codes[g], a);
+        }
       }
     }
-    for (int c = 0; c < kColumns; ++c) isum[c] = add(isum[c], dot_pairs(products[c], scale));
+    for (int g = 0; g < kGroups; ++g) {
+      const auto scale = [&] {
+        if constexpr (U::kScaled) {
+          return i16_load(tile + g * tile_bytes + T::kScales + 32 * k);
+        } else {
+          return NoScale{};
+        }
+      }();
+      for (int i = g * kColumns; i < (g + 1) * kColumns; ++i) {
+        isum[i] = D::add_to(isum[i], products[i], scale);
+      }
+    }
   }
 }
 
-// Eight rows times kColumns columns; results to out[c], lane = row.
-template <typename Block, int kColumns>
-inline void tile_dot(const std::byte* tile, int64_t n_slices, const ColumnView<Block>* columns,
-                     VecF32* out) {
+// kGroups times eight rows, tiles tile_bytes apart, times kColumns columns; results to
+// out[g * kColumns + c], lane = row.
+template <typename Block, int kGroups, int kColumns>
+inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices,
+                     const ColumnView<Block>* columns, VecF32* out) {
   using T = Tile<Block>;
-  using U = Unpack<Block>;
-  VecF32 acc[kColumns];
-  for (int c = 0; c < kColumns; ++c) acc[c] = f32_zero();
+  using U = typename T::U;
+  constexpr int kSums = kGroups * kColumns;
+  VecF32 acc[kSums];
+  for (int i = 0; i < kSums; ++i) acc[i] = f32_zero();
   for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes) {
-    VecI32 msum[kColumns];
-    for (int c = 0; c < kColumns; ++c) msum[c] = i32_zero();
+    VecI32 msum[kSums];
+    for (int i = 0; i < kSums; ++i) msum[i] = i32_zero();
     if constexpr (T::kIntegerMinima) {
       for (int p = 0; p < 8; ++p) {
-        const VecI16 minimum = i16_load(tile + T::kMinima + 32 * p);
+        VecI16 minima[kGroups];
+        for (int g = 0; g < kGroups; ++g) {
+          minima[g] = i16_load(tile + g * tile_bytes + T::kMinima + 32 * p);
+        }
         for (int c = 0; c < kColumns; ++c) {
           const VecI16 sums = i16_broadcast2(columns[c].slice_sums(s) + 2 * p);
-          msum[c] = add(msum[c], dot_pairs(minimum, sums));
+          for (int i = c; i < kSums; i += kColumns) {
+            msum[i] = add(msum[i], dot_pairs(minima[i / kColumns], sums));
+          }
         }
       }
     }
     for (int p = 0; p < Slice<Block>::kParts; ++p) {
-      VecI32 isum[kColumns];
-      for (int c = 0; c < kColumns; ++c) isum[c] = i32_zero();
+      VecI32 isum[kSums];
+      for (int i = 0; i < kSums; ++i) isum[i] = i32_zero();
       for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
-        tile_sub_dot<Block, kColumns>(tile, k, s, columns, isum);
+        tile_sub_dot<Block, kGroups, kColumns>(tile, tile_bytes, k, s, columns, isum);
       }
-      const VecF32 d = f32_load(reinterpret_cast<const float*>(tile + T::kD) + 8 * p);
-      VecF32 m = f32_zero();
-      if constexpr (kHasMinima<U>) m = f32_load(reinterpret_cast<const float*>(tile + T::kM));
-      for (int c = 0; c < kColumns; ++c) {
-        acc[c] = accumulate<U>(isum[c], msum[c], d, m, columns[c].scales[s],
-                               columns[c].slice_sum(s), acc[c]);
+      for (int g = 0; g < kGroups; ++g) {
+        const std::byte* group = tile + g * tile_bytes;
+        const VecF32 d = f32_load(reinterpret_cast<const float*>(group + T::kD) + 8 * p);
+        VecF32 m = f32_zero();
+        if constexpr (kHasMinima<U>) m = f32_load(reinterpret_cast<const float*>(group + T::kM));
+        for (int c = 0; c < kColumns; ++c) {
+          const int i = g * kColumns + c;
+          acc[i] = accumulate<U>(isum[i], msum[i], d, m, columns[c].scales[s],
+                                 columns[c].slice_sum(s), acc[i]);
+        }
       }
     }
   }
-  for (int c = 0; c < kColumns; ++c) out[c] = acc[c];
+  for (int i = 0; i < kSums; ++i) out[i] = acc[i];
 }
 
 // build(first, n_valid, tile) makes the tile of the eight rows from `first` on.
@@ -178,12 +209,20 @@ void matmul_tiled(const MatmulArgs& args, Build&& build) {
         return ColumnView<Block>(args.columns + (c + valid) * args.column_bytes, args.row_len);
       };
       const ColumnView<Block> columns[kColumns] = {column(0), column(1), column(2), column(3)};
+      VecF32 sums[kGroups * kColumns];
+      const auto dot = [&](auto groups, int g) __attribute__((always_inline)) {
+        tile_dot<Block, decltype(groups)::value, kColumns>(
+            args.scratch + g * tile_bytes, tile_bytes, n_slices, columns, sums + g * kColumns);
+      };
+      if (kTileGroups > 1 && n_groups == kTileGroups) {
+        dot(Index<kTileGroups>(), 0);
+      } else {
+        for (int g = 0; g < n_groups; ++g) dot(Index<1>(), g);
+      }
       for (int g = 0; g < n_groups; ++g) {
-        VecF32 sums[kColumns];
-        tile_dot<Block, kColumns>(args.scratch + g * tile_bytes, n_slices, columns, sums);
-        const int64_t n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
+        const int64_t row = first + 8 * g, n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
         for (int64_t i = 0; i < kColumns && i < columns_left; ++i) {
-          store_rows(args.out + (c + i) * args.out_stride + first + 8 * g, sums[i], n_valid);
+          store_rows(args.out + (c + i) * args.out_stride + row, sums[g * kColumns + i], n_valid);
         }
       }
     }

@@ -43,6 +43,20 @@ struct Unpack;
 template <typename... Blocks>
 struct BlockList {};
 
+// Products of codes with activations, two added up.
+template <typename U>
+inline VecI16 dot_codes(VecI8 codes, VecI8 activations) {
+  if constexpr (U::kSigned) {
+    return dot_i8(codes, activations);
+  } else {
+    return dot_u8(codes, activations);
+  }
+}
+
+// Vectors of products of codes that int16 can sum.
+template <typename U>
+inline constexpr int kPresum = 32767 / (2 * 127 * U::kLargest);
+
 // A number that is known when the code is compiled.
 template <int kValue>
 struct Index {

@@ -228,14 +228,13 @@ uint64_t int8_probe(int64_t rounds) {
   alignas(32) int8_t bytes[32 * 17];
   for (int i = 0; i < 32 * 17; ++i) bytes[i] = static_cast<int8_t>(i & 15);
   const VecI8 a = i8_load(bytes + 32 * 16);
-  const VecI16 one = i16_set1(1);
   VecI32 sums[8];
   for (int i = 0; i < 8; ++i) sums[i] = i32_zero();
   for (int64_t round = 0; round < rounds; ++round) {
     // Another address every round, or the products would be computed once for all rounds.
     const int8_t* p = bytes + 32 * (round % 8);
     for (int i = 0; i < 8; ++i) {
-      sums[i] = add(sums[i], dot_pairs(dot_u8(i8_load(p + 32 * i), a), one));
+      sums[i] = probe_step(sums[i], i8_load(p + 32 * i), a);
     }
   }
   for (int i = 1; i < 8; ++i) sums[0] = add(sums[0], sums[i]);
