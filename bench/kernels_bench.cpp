@@ -127,9 +127,22 @@ void int8_limit(benchmark::State& state) {
       benchmark::Counter::kIsRate);
 }
 
+void fma_limit(benchmark::State& state) {
+  constexpr int64_t kRounds = 100'000;
+  for (auto _ : state) {
+    pool().parallel_for(pool().n_threads(), 1, [&](int64_t, int64_t, int) {
+      benchmark::DoNotOptimize(kernels::active().fma_probe(kRounds));
+    });
+  }
+  state.counters["ops"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * kRounds * kFmaProbeOps * pool().n_threads()),
+      benchmark::Counter::kIsRate);
+}
+
 void register_all() {
   benchmark::RegisterBenchmark("read limit", read_limit)->UseManualTime();
   benchmark::RegisterBenchmark("int8 limit", int8_limit)->UseRealTime();
+  benchmark::RegisterBenchmark("fma limit", fma_limit)->UseRealTime();
   for (const Format& format : all_formats()) {
     if (!format.is_weight) continue;
     const std::string name(format.name);

@@ -38,7 +38,9 @@ FORBIDDEN = {
 # that it emits could be the copy the linker keeps for everybody, so it may include only headers
 # that emit none.
 KERNEL_TEXT = re.compile(r"(^(?:isa|encode)_.*\.cpp|-inl\.h|^simd_.*\.h)$")
-KERNEL_HEADERS = {"cstdint", "cstddef", "cstring", "bit", "immintrin.h", "arm_neon.h"}
+KERNEL_HEADERS = {
+    "cstdint", "cstddef", "cstring", "bit", "type_traits", "immintrin.h", "arm_neon.h",
+}
 
 INTRINSICS = re.compile(r"^(\w*intrin\.h|arm_\w+\.h)$")
 INTRINSICS_ALLOWED_FILES = {"base/thread_pool.cpp"}  # the pause in its spin loop

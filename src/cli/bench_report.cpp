@@ -114,6 +114,7 @@ Json bench_json(std::span<const BenchRun> runs, const BenchBaseline* baseline) {
   json["read_bandwidth_bytes_per_s"] = run.read_bandwidth_bytes_per_s;
   json["int8_ops_per_s_one_thread"] = run.int8_ops_per_s_one;
   json["int8_ops_per_s_all_threads"] = run.int8_ops_per_s_all;
+  json["fma_ops_per_s_all_threads"] = run.fma_ops_per_s_all;
   json["n_threads"] = run.n_threads;
   json["cores_seen"] = run.cores_seen;
   json["disturbed"] = run.disturbed;
@@ -158,9 +159,11 @@ void print_bench_text(std::span<const BenchRun> runs, const BenchBaseline* basel
     fmt::print("{:<22} {} resident, of this {} not of the file\n", "memory",
                human_bytes(static_cast<double>(run.peak_rss_bytes)),
                human_bytes(static_cast<double>(run.peak_anon_bytes)));
-    fmt::print("{:<22} {:.1f} GB/s read, {:.0f} GOPS int8 on one thread, {:.0f} on {}\n",
-               "this machine", run.read_bandwidth_bytes_per_s / 1e9, run.int8_ops_per_s_one / 1e9,
-               run.int8_ops_per_s_all / 1e9, run.n_threads);
+    fmt::print(
+        "{:<22} {:.1f} GB/s read, {:.0f} GOPS int8 on one thread, {:.0f} on {}, {:.0f} "
+        "GFLOPS float\n",
+        "this machine", run.read_bandwidth_bytes_per_s / 1e9, run.int8_ops_per_s_one / 1e9,
+        run.int8_ops_per_s_all / 1e9, run.n_threads, run.fma_ops_per_s_all / 1e9);
     if (run.disturbed) {
       fmt::print(
           "disturbed: {} threads computed like {:.1f} cores while this ran; the figures are too "

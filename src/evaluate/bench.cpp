@@ -140,7 +140,7 @@ Status bench_one(const std::filesystem::path& path, const BenchOptions& options,
   ThreadPool pool(run.n_threads);
   ASSIGN_OR_RETURN(Probe probe, Probe::create(pool));
   std::vector<Samples> samples(run.rows.size());
-  std::vector<double> bandwidth, int8_one, int8_all, cores;
+  std::vector<double> bandwidth, int8_one, int8_all, fma_all, cores;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     for (size_t i = 0; i < run.rows.size(); ++i) {
       const BenchRow& row = run.rows[i];
@@ -157,6 +157,7 @@ Status bench_one(const std::filesystem::path& path, const BenchOptions& options,
     if (bandwidth.empty()) bandwidth.push_back(probe.read_bandwidth());
     int8_one.push_back(probe.int8_rate(1));
     int8_all.push_back(probe.int8_rate(run.n_threads));
+    fma_all.push_back(probe.fma_rate(run.n_threads));
     cores.push_back(int8_all.back() / int8_one.back());
   }
   for (size_t i = 0; i < run.rows.size(); ++i) {
@@ -169,6 +170,7 @@ Status bench_one(const std::filesystem::path& path, const BenchOptions& options,
   run.read_bandwidth_bytes_per_s = median(bandwidth);
   run.int8_ops_per_s_one = median(int8_one);
   run.int8_ops_per_s_all = median(int8_all);
+  run.fma_ops_per_s_all = median(fma_all);
   run.cores_seen = median(cores);
   run.disturbed = run.n_threads > 1 && run.cores_seen < 0.85 * run.n_threads;
   return {};

@@ -47,6 +47,7 @@ struct BenchRun {
   double read_bandwidth_bytes_per_s = 0;
   double int8_ops_per_s_one = 0;  // in cache, on one thread
   double int8_ops_per_s_all = 0;  // on all
+  double fma_ops_per_s_all = 0;   // float operations, a fused multiply-add being two
   double cores_seen = 1;          // int8 rate of all threads over that of one
   // More than one thread, but under 0.85 of that many cores: processors share a core, or are busy.
   bool disturbed = false;

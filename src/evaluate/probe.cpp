@@ -45,4 +45,13 @@ double Probe::int8_rate(int n_threads) {
   return static_cast<double>(kRounds * kInt8ProbeOps * n_threads) / watch.seconds();
 }
 
+double Probe::fma_rate(int n_threads) {
+  const KernelTable& kernels = kernels::active();
+  const Stopwatch watch;
+  pool_->parallel_for(n_threads, 1, [&](int64_t, int64_t, int) {
+    g_sink += static_cast<uint64_t>(kernels.fma_probe(kRounds));
+  });
+  return static_cast<double>(kRounds * kFmaProbeOps * n_threads) / watch.seconds();
+}
+
 }  // namespace nibble

@@ -17,6 +17,8 @@ class Probe {
   double read_bandwidth();
   // Integer operations per second in registers and the first-level cache, on so many threads.
   double int8_rate(int n_threads);
+  // Float operations per second (a fused multiply-add is two) in registers, on so many threads.
+  double fma_rate(int n_threads);
 
  private:
   explicit Probe(ThreadPool& pool) : pool_(&pool) {}

@@ -20,39 +20,30 @@ inline VecI8 multiplied_codes(VecI8 codes) {
   return codes;
 }
 
-inline constexpr int kTileGroups = 2;
+inline constexpr int kTilesAtOnce = 2;
 
 struct NoScale {};
 
-template <typename U>
+template <typename U, typename L>
 struct Dots {
-  static constexpr bool kByTwo = kFourWantsUnsigned && U::kSigned;
-  using Sum = std::conditional_t<kByTwo, VecI16, VecI32>;
-  static constexpr int kWords = kByTwo ? 1 : U::kSub >= 32 ? 8 : U::kSub / 4;
-  static Sum first(VecI8 codes, VecI8 a) {
-    if constexpr (kByTwo) {
-      return dot_codes<U>(codes, a);
-    } else {
-      return dot_four(i32_zero(), codes, a);
-    }
-  }
-  static Sum next(Sum sum, VecI8 codes, VecI8 a) {
-    if constexpr (kByTwo) {
-      return add(sum, dot_codes<U>(codes, a));
+  using I8 = typename L::I8;
+  using Sum = typename L::I32;
+  static constexpr int kWords = U::kSub >= 32 ? 8 : U::kSub / 4;
+  static Sum first(I8 codes, I8 a) { return next(L::set_i32(0), codes, a); }
+  static Sum next(Sum sum, I8 codes, I8 a) {
+    if constexpr (kFourWantsUnsigned && U::kSigned) {
+      return dot_four_signed(sum, codes, a);
     } else {
       return dot_four(sum, codes, a);
     }
   }
-  static VecI32 add_to(VecI32 total, Sum sum, VecI16 scale) {
+  static Sum add_to(Sum total, Sum sum, typename L::I16 scale) {
     return add(total, mul(sum, high_halves(scale)));
   }
-  static VecI32 add_to(VecI32 total, Sum sum, NoScale) {
-    if constexpr (kByTwo) {
-      return add(total, dot_pairs(sum, i16_set1(1)));
-    } else {
-      return add(total, sum);
-    }
-  }
+  static Sum add_to(Sum total, Sum sum, NoScale) { return add(total, sum); }
 };
 
-inline VecI32 probe_step(VecI32 sum, VecI8 u, VecI8 s) { return dot_four(sum, u, s); }
+template <typename I32, typename I8>
+inline I32 probe_step(I32 sum, I8 u, I8 s) {
+  return dot_four(sum, u, s);
+}

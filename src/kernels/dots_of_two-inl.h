@@ -11,12 +11,12 @@ inline VecI8 multiplied_codes(VecI8 codes) {
   return codes;
 }
 
-inline constexpr int kTileGroups = 1;  // times eight rows that share what is loaded of the columns
+inline constexpr int kTilesAtOnce = 1;  // that share what is loaded of the columns
 
 struct NoScale {};  // of codes without an integer scale
 
 // Vectors of four codes of each of eight rows, one scale a row, times four activations.
-template <typename U>
+template <typename U, typename L>
 struct Dots {
   using Sum = VecI16;
   static constexpr int kWords = [] {  // vectors that one sum takes: a power of two, at most eight

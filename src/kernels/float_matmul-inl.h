@@ -23,30 +23,77 @@ inline VecF32 load_tail(const typename Load::Element* p, int64_t n) {
   return Load::load(padded);
 }
 
-// acc[r * kC + c] += rows[r][k0, k1) * columns[c][k0, k1), in lanes.
-template <typename Load, int kR, int kC>
-inline void dot_lanes(const typename Load::Element* const* rows, const float* const* columns,
-                      int64_t k0, int64_t k1, VecF32* acc) {
-  VecF32 a[kR * kC];
-  for (int i = 0; i < kR * kC; ++i) a[i] = acc[i];
-  int64_t k = k0;
-  for (; k + 8 <= k1; k += 8) {
-    VecF32 x[kC];
-    for (int c = 0; c < kC; ++c) x[c] = f32_load(columns[c] + k);
-    for (int r = 0; r < kR; ++r) {
-      const VecF32 w = Load::load(rows[r] + k);
-      for (int c = 0; c < kC; ++c) a[r * kC + c] = fma(w, x[c], a[r * kC + c]);
+// Eight rows where they lie, one to a vector.
+template <typename Load>
+struct StoredRows {
+  const typename Load::Element* const* row;
+  int64_t first;
+  VecF32 eight(int v, int64_t k) const { return Load::load(row[v] + first + k); }
+  VecF32 tail(int v, int64_t k, int64_t n) const { return load_tail<Load>(row[v] + first + k, n); }
+};
+
+// Eight rows as floats, as many to a vector as it has groups of eight lanes:
+// [8 / kGroups][kDepth / 8][kGroups][8], zeros behind the last.
+template <typename L>
+struct FloatPanel {
+  static constexpr int64_t kDepth = 512;
+  float* floats;
+  template <typename Load>
+  void fill(const StoredRows<Load>& rows, int64_t n) const {
+    for (int r = 0; r < 8; ++r) {
+      float* out = floats + r / L::kGroups * L::kGroups * kDepth + r % L::kGroups * 8;
+      int64_t k = 0;
+      for (; k + 8 <= n; k += 8) f32_store(out + L::kGroups * k, rows.eight(r, k));
+      if (k < n) f32_store(out + L::kGroups * k, rows.tail(r, k, n - k));
     }
   }
-  if (k < k1) {
-    for (int r = 0; r < kR; ++r) {
-      const VecF32 w = load_tail<Load>(rows[r] + k, k1 - k);
-      for (int c = 0; c < kC; ++c) {
-        a[r * kC + c] = fma(w, load_tail<LoadF32>(columns[c] + k, k1 - k), a[r * kC + c]);
+  typename L::F32 eight(int v, int64_t k) const {
+    return L::load_f32(floats + L::kGroups * (v * kDepth + k));
+  }
+  typename L::F32 tail(int v, int64_t k, int64_t) const { return eight(v, k); }
+};
+
+// lanes[c][r][8] += row r [0, n) * columns[c][0, n) for the rows of kVectors vectors from v0 on;
+// from zero when `first`.
+template <typename L, int kVectors, int kC, typename Rows>
+inline void dot_lanes(const Rows& rows, int v0, const float* const* columns, int64_t n, bool first,
+                      float* lanes) {
+  const auto place = [&](int v, int c) { return lanes + 8 * (8 * c + L::kGroups * (v0 + v)); };
+  typename L::F32 sums[kVectors * kC];
+  for (int v = 0; v < kVectors; ++v) {
+    for (int c = 0; c < kC; ++c) {
+      sums[v * kC + c] = first ? L::set_f32(0) : L::load_f32(place(v, c));
+    }
+  }
+  int64_t k = 0;
+  for (; k + 8 <= n; k += 8) {
+    typename L::F32 x[kC];
+    for (int c = 0; c < kC; ++c) x[c] = L::repeat8_f32(columns[c] + k);
+    for (int v = 0; v < kVectors; ++v) {
+      const typename L::F32 w = rows.eight(v0 + v, k);
+      for (int c = 0; c < kC; ++c) sums[v * kC + c] = fma(w, x[c], sums[v * kC + c]);
+    }
+  }
+  if (k < n) {
+    for (int c = 0; c < kC; ++c) {
+      float padded[8] = {};
+      for (int64_t i = k; i < n; ++i) padded[i - k] = columns[c][i];
+      const typename L::F32 x = L::repeat8_f32(padded);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[v * kC + c] = fma(rows.tail(v0 + v, k, n - k), x, sums[v * kC + c]);
       }
     }
   }
-  for (int i = 0; i < kR * kC; ++i) acc[i] = a[i];
+  for (int v = 0; v < kVectors; ++v) {
+    for (int c = 0; c < kC; ++c) L::store_f32(place(v, c), sums[v * kC + c]);
+  }
+}
+
+// One column's lanes[8 rows][8], added up.
+inline void store_sums(const float* lanes, float* out, int64_t n_valid) {
+  VecF32 rows[8];
+  for (int r = 0; r < 8; ++r) rows[r] = f32_load(lanes + 8 * r);
+  store_rows(out, sum_lanes_of_eight(rows), n_valid);
 }
 
 template <typename Load>
@@ -54,78 +101,54 @@ void float_rows(const MatmulArgs& args) {  // few columns: eight rows at a time
   using Element = typename Load::Element;
   for (int64_t first = 0; first < args.n_rows; first += 8) {
     const int64_t n_valid = args.n_rows - first < 8 ? args.n_rows - first : 8;
-    const RowGroup<Element> rows(args.weights + first * args.row_bytes, args.row_bytes, n_valid);
+    const RowGroup<Element> group(args.weights + first * args.row_bytes, args.row_bytes, n_valid);
     for (int64_t c = 0; c < args.n_columns; ++c) {
       const float* column = reinterpret_cast<const float*>(args.columns + c * args.column_bytes);
-      VecF32 acc[8];
-      for (int r = 0; r < 8; ++r) acc[r] = f32_zero();
-      dot_lanes<Load, 8, 1>(rows.row, &column, 0, args.row_len, acc);
-      for (int64_t r = 0; r < n_valid; ++r)
-        args.out[c * args.out_stride + first + r] = sum_lanes(acc[r]);
+      float lanes[8 * 8];
+      dot_lanes<Lanes8, 8, 1>(StoredRows<Load>{group.row, 0}, 0, &column, args.row_len, true,
+                              lanes);
+      store_sums(lanes, args.out + c * args.out_stride + first, n_valid);
     }
   }
 }
 
-// rows[k0, k1) as Held: where they lie, or converted to `out`, [kRows][kDepth].
-template <typename Load, typename Held, int kRows, int64_t kDepth>
-inline void hold_rows(const typename Load::Element* const* rows, int64_t k0, int64_t k1, float* out,
-                      const typename Held::Element** held) {
-  if constexpr (std::is_same_v<Load, Held>) {
-    for (int r = 0; r < kRows; ++r) held[r] = rows[r] + k0;
-  } else {
-    for (int r = 0; r < kRows; ++r, out += kDepth) {
-      const int64_t n = k1 - k0;
-      int64_t k = 0;
-      for (; k + 8 <= n; k += 8) f32_store(out + k, Load::load(rows[r] + k0 + k));
-      if (k < n) f32_store(out + k, load_tail<Load>(rows[r] + k0 + k, n - k));
-      held[r] = out;
-    }
-  }
-}
-
-// Many columns: eight rows of 512 weights stay in the first-level cache while the columns, from the
-// second level, pass by in threes. Held: LoadF32 converts those rows once for all columns.
-template <typename Load, typename Held>
-void float_panels(const MatmulArgs& args, std::byte* scratch) {
+// Many columns: eight rows of 512 weights stay in the first-level cache while a block of columns,
+// from the second level, passes by. kConverted: as floats made once for the block.
+template <typename Load, typename L, bool kConverted>
+void float_panels(const MatmulArgs& args) {
   using Element = typename Load::Element;
-  constexpr int kR = 4, kC = 3, kPanelRows = 8;
-  constexpr int64_t kPanelColumns = 60, kDepth = 512;
-  auto* panel = reinterpret_cast<float*>(scratch);  // [kPanelRows][kDepth]
-  float* lanes = panel + kPanelRows * kDepth;       // [columns / 3][rows / 4][12][8]
-  for (int64_t c0 = 0; c0 < args.n_columns; c0 += kPanelColumns) {
-    const int64_t n_c = args.n_columns - c0 < kPanelColumns ? args.n_columns - c0 : kPanelColumns;
-    for (int64_t r0 = 0; r0 < args.n_rows; r0 += kPanelRows) {
-      const int64_t n_r = args.n_rows - r0 < kPanelRows ? args.n_rows - r0 : kPanelRows;
-      const RowGroup<Element> rows(args.weights + r0 * args.row_bytes, args.row_bytes, n_r);
+  using Panel = FloatPanel<L>;
+  constexpr int kVectors = 4, kC = L::kGroups > 1 ? 6 : 3;  // their products stay in registers
+  constexpr int64_t kBlock = L::kGroups > 1 ? 126 : 60, kDepth = Panel::kDepth;
+  const Panel panel{reinterpret_cast<float*>(args.scratch)};
+  float* lanes = panel.floats + 8 * kDepth;  // [columns][8 rows][8]
+  for (int64_t c0 = 0; c0 < args.n_columns; c0 += kBlock) {
+    const int64_t n_c = args.n_columns - c0 < kBlock ? args.n_columns - c0 : kBlock;
+    for (int64_t r0 = 0; r0 < args.n_rows; r0 += 8) {
+      const int64_t n_r = args.n_rows - r0 < 8 ? args.n_rows - r0 : 8;
+      const RowGroup<Element> group(args.weights + r0 * args.row_bytes, args.row_bytes, n_r);
       for (int64_t k0 = 0; k0 < args.row_len; k0 += kDepth) {
-        const int64_t k1 = args.row_len - k0 < kDepth ? args.row_len : k0 + kDepth;
-        const typename Held::Element* held[kPanelRows];
-        hold_rows<Load, Held, kPanelRows, kDepth>(rows.row, k0, k1, panel, held);
-        float* stored = lanes;
+        const int64_t n = args.row_len - k0 < kDepth ? args.row_len - k0 : kDepth;
+        const StoredRows<Load> stored{group.row, k0};
+        if constexpr (kConverted) panel.fill(stored, n);
         for (int64_t c = 0; c < n_c; c += kC) {
           const float* columns[kC];
           for (int i = 0; i < kC; ++i) {
-            const int64_t valid = c + i < n_c ? c + i : n_c - 1;
+            const int64_t valid = c0 + (c + i < n_c ? c + i : n_c - 1);
             columns[i] =
-                reinterpret_cast<const float*>(args.columns + (c0 + valid) * args.column_bytes) +
-                k0;
+                reinterpret_cast<const float*>(args.columns + valid * args.column_bytes) + k0;
           }
-          for (int64_t r = 0; r < n_r; r += kR, stored += kR * kC * 8) {
-            VecF32 acc[kR * kC];
-            for (int i = 0; i < kR * kC; ++i)
-              acc[i] = k0 == 0 ? f32_zero() : f32_load(stored + 8 * i);
-            dot_lanes<Held, kR, kC>(held + r, columns, 0, k1 - k0, acc);
-            if (k1 < args.row_len) {
-              for (int i = 0; i < kR * kC; ++i) f32_store(stored + 8 * i, acc[i]);
-              continue;
-            }
-            for (int i = 0; i < kR && r + i < n_r; ++i) {
-              for (int j = 0; j < kC && c + j < n_c; ++j) {
-                args.out[(c0 + c + j) * args.out_stride + r0 + r + i] = sum_lanes(acc[i * kC + j]);
-              }
+          for (int v = 0; v < 8 / L::kGroups; v += kVectors) {
+            if constexpr (kConverted) {
+              dot_lanes<L, kVectors, kC>(panel, v, columns, n, k0 == 0, lanes + 64 * c);
+            } else {
+              dot_lanes<L, kVectors, kC>(stored, v, columns, n, k0 == 0, lanes + 64 * c);
             }
           }
         }
+      }
+      for (int64_t c = 0; c < n_c; ++c) {
+        store_sums(lanes + 64 * c, args.out + (c0 + c) * args.out_stride + r0, n_r);
       }
     }
   }
@@ -133,12 +156,13 @@ void float_panels(const MatmulArgs& args, std::byte* scratch) {
 
 template <typename Load>
 void matmul_float(const MatmulArgs& args) {
+  constexpr bool kAsStored = std::is_same_v<Load, LoadF32> && WideLanes::kGroups == 1;
   if (args.n_columns < 3) {
     float_rows<Load>(args);
   } else if (args.n_columns < 16) {  // converting would cost more than it saves
-    float_panels<Load, Load>(args, args.scratch);
+    float_panels<Load, Lanes8, false>(args);
   } else {
-    float_panels<Load, LoadF32>(args, args.scratch);
+    float_panels<Load, WideLanes, !kAsStored>(args);
   }
 }
 

@@ -131,7 +131,7 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
                         VecI32* isum, VecI32* msum) {
   using U = FormOf<Block>;
   constexpr int kSub = U::kScaled ? U::kSub : Slice<Block>::kLen;
-  using D = Dots<U>;
+  using D = Dots<U, Lanes8>;
   constexpr int kChunk = 4 * D::kWords;  // codes of a row in one sum
   constexpr int kWordsPerBurst = Slice<Block>::kLen / 4 / kBursts<Block>;
   const auto scales = row_scales<Block>(block);
@@ -202,8 +202,8 @@ inline void group_dot(const std::byte* group, int64_t group_bytes, const ColumnV
       unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
         constexpr int c = decltype(index)::value;
         VecF32& sum = acc[decltype(g)::value * kColumns + c];
-        sum = accumulate<FormOf<Block>>(isum[c], msum[c], d, m, columns[c].scales[s],
-                                        columns[c].slice_sum(s), sum);
+        sum = accumulate<FormOf<Block>, Lanes8>(isum[c], msum[c], d, m, columns[c].scales[s],
+                                                columns[c].slice_sum(s), sum);
       });
     });
   }
@@ -222,7 +222,7 @@ inline VecI8 tile_codes(const std::byte* block, const S& scales) {
   return multiplied_codes<Unpack<Block>>(codes);
 }
 
-// The tile of one group (tile-inl.h).
+// One group's share of a tile, as build_tile has it.
 template <typename Block>
 void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* tile) {
   using T = Tile<Block>;
@@ -232,15 +232,17 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
     const auto scales = row_scales<Block>(group);
     unrolled<Block::kLen / 4>([&](auto w) __attribute__((always_inline)) {
       constexpr int kWord = decltype(w)::value;
-      i8_store(tile + 32 * kWord, tile_codes<Block, kWord>(group, scales));
+      i8_store(tile + T::kVector * kWord, tile_codes<Block, kWord>(group, scales));
     });
     if constexpr (U::kScaled) {
       unrolled<T::kSubs>([&](auto k) __attribute__((always_inline)) {
-        i16_store(tile + T::kScales + 32 * k, same_pairs<Block, decltype(k)::value>(scales.scale));
+        i16_store(tile + T::kScales + T::kVector * k,
+                  same_pairs<Block, decltype(k)::value>(scales.scale));
       });
       if constexpr (T::kIntegerMinima) {
         unrolled<8>([&](auto p) __attribute__((always_inline)) {
-          i16_store(tile + T::kMinima + 32 * p, minimum_pairs<Block, decltype(p)::value>(scales));
+          i16_store(tile + T::kMinima + T::kVector * p,
+                    minimum_pairs<Block, decltype(p)::value>(scales));
         });
       }
     }

@@ -15,6 +15,9 @@ namespace nibble::isa_avx2 {
 namespace {
 #include "kernels/simd_avx2.h"
 
+#include "kernels/lanes-inl.h"
+using WideLanes = Lanes8;
+
 #include "kernels/unpack-inl.h"
 
 #include "kernels/dots_of_two-inl.h"

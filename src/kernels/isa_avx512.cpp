@@ -16,6 +16,9 @@ namespace nibble::isa_avx512 {
 namespace {
 #include "kernels/simd_avx512.h"
 
+#include "kernels/lanes-inl.h"
+using WideLanes = Lanes16;
+
 #include "kernels/unpack-inl.h"
 
 #include "kernels/dots_of_four-inl.h"

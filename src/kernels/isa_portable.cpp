@@ -11,6 +11,9 @@ namespace nibble::isa_portable {
 namespace {
 #include "kernels/simd_portable.h"
 
+#include "kernels/lanes-inl.h"
+using WideLanes = Lanes8;
+
 #include "kernels/unpack-inl.h"
 
 #include "kernels/dots_of_two-inl.h"

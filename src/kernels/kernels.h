@@ -176,19 +176,26 @@ struct KernelTable {
 
   // Yardsticks for benchmarks. read_probe: reads n bytes (multiple of 1024) once, returns their
   // xor. int8_probe: n rounds of kInt8ProbeOps integer operations on registers and L1, returns a
-  // checksum.
+  // checksum. fma_probe: likewise kFmaProbeOps float operations on registers.
   uint64_t (*read_probe)(const void* data, int64_t n);
   uint64_t (*int8_probe)(int64_t rounds);
+  float (*fma_probe)(int64_t rounds);
 };
 
-inline constexpr int64_t kInt8ProbeOps = 8 * 32 * 2;  // multiply and add of 8 vectors of 32 bytes
+inline constexpr int64_t kInt8ProbeOps = 16 * 32 * 2;  // multiply and add of 16 vectors of 32 bytes
+inline constexpr int kFmaChains = 24;                  // sums, each 8 lanes
+inline constexpr int64_t kFmaProbeOps = kFmaChains * 8 * 2;
+
+inline constexpr int64_t kTileRows = 32;  // rows of the tiles that are multiplied at once, at most
+inline constexpr int64_t kScratchPerElement = 64;  // bytes of a thread's scratch: 16 float rows
 
 namespace kernels {
 
 // Bytes of scratch that one thread needs for rows of this length.
 constexpr int64_t scratch_bytes(int64_t row_len) {
-  // Largest user: 16 decoded float rows, then the accumulators of 16 rows x 64 columns x 8 lanes.
-  return 16 * row_len * 4 + 16 * 64 * 8 * 4 + 4096;
+  // Largest user: 16 decoded float rows, then a panel of 8 rows x 512 and the sums of 8 rows x 126
+  // columns x 8 lanes.
+  return kScratchPerElement * row_len + 8 * 512 * 4 + 8 * 126 * 8 * 4 + 4096;
 }
 
 // The table in use: the best the machine has, or the one NIBBLE_ISA names. Never null: an unknown

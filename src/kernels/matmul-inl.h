@@ -154,12 +154,12 @@ inline void planned_dots(const RowGroup<Block>& rows, int64_t b, const int8_t* a
 
 // acc += one slice of eight rows, given the integer sums (lane = row). The float arithmetic of
 // every path, decode and tile alike.
-template <typename U>
-inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da, int32_t asum,
-                         VecF32 acc) {
-  const VecF32 scale = f32_set1(da);
+template <typename U, typename L>
+inline typename L::F32 accumulate(typename L::I32 isum, typename L::I32 msum, typename L::F32 d,
+                                  typename L::F32 m, float da, int32_t asum, typename L::F32 acc) {
+  const typename L::F32 scale = L::set_f32(da);
   if constexpr (U::kMinimum == Minimum::kOffset) {
-    isum = sub(isum, i32_set1(U::kOffset * asum));
+    isum = sub(isum, L::set_i32(U::kOffset * asum));
   } else if constexpr (U::kMinimum == Minimum::kSubScale) {
     if constexpr (requires { U::kTimes; }) isum = times<U::kTimes>(isum);
     isum = sub(isum, times<U::kOffset>(msum));
@@ -167,7 +167,7 @@ inline VecF32 accumulate(VecI32 isum, VecI32 msum, VecF32 d, VecF32 m, float da,
   if constexpr (requires { U::kTimesPower; }) isum = divide_by_power<U::kTimesPower>(isum);
   acc = fma(to_float(isum), mul(d, scale), acc);
   if constexpr (U::kMinimum == Minimum::kFloat) {
-    acc = fma(m, f32_set1(da * static_cast<float>(asum)), acc);
+    acc = fma(m, L::set_f32(da * static_cast<float>(asum)), acc);
   } else if constexpr (U::kMinimum == Minimum::kInteger) {
     acc = fnma(to_float(msum), mul(m, scale), acc);
   }
@@ -246,7 +246,7 @@ inline VecF32 rows_dot(const RowGroup<Block>& rows, const ColumnView<Block>& col
     } else {
       d = slice_scales(rows, s, p);
     }
-    acc = accumulate<U>(isum, msum, d, m, column.scales[s], column.slice_sum(s), acc);
+    acc = accumulate<U, Lanes8>(isum, msum, d, m, column.scales[s], column.slice_sum(s), acc);
   };
   constexpr auto kBlockBytes = static_cast<int64_t>(sizeof(Block));
   const std::byte* next_group = reinterpret_cast<const std::byte*>(rows.row[0]) + group_bytes;

@@ -108,6 +108,19 @@ inline float sum_lanes(VecF32 a) {
   const __m128 t = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(t, _mm_movehdup_ps(t)));
 }
+// Lane r = sum_lanes(r[r]), added in the same order.
+inline VecF32 sum_lanes_of_eight(const VecF32 r[8]) {
+  __m256 pairs[4];  // of rows i and i + 4: lanes 0 + 4, 1 + 5, 2 + 6, 3 + 7
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = _mm256_add_ps(_mm256_permute2f128_ps(r[i], r[i + 4], 0x20),
+                             _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  }
+  const auto halves = [](__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+  };
+  const __m256 low = halves(pairs[0], pairs[1]), high = halves(pairs[2], pairs[3]);
+  return _mm256_add_ps(_mm256_shuffle_ps(low, high, 0x88), _mm256_shuffle_ps(low, high, 0xdd));
+}
 inline float max_lanes(VecF32 a) {
   const __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   const __m128 t = _mm_max_ps(s, _mm_movehl_ps(s, s));

@@ -160,6 +160,12 @@ inline float sum_lanes(VecF32 a) {
               s3 = a.v[3] + a.v[7];
   return (s0 + s2) + (s1 + s3);
 }
+// Lane r = sum_lanes(r[r]), added in the same order.
+inline VecF32 sum_lanes_of_eight(const VecF32 r[8]) {
+  VecF32 sums;
+  NIBBLE_LANES(8) sums.v[i] = sum_lanes(r[i]);
+  return sums;
+}
 inline float max_lanes(VecF32 a) {
   float m = a.v[0];
   NIBBLE_LANES(8) m = a.v[i] > m ? a.v[i] : m;

@@ -69,5 +69,6 @@ KernelTable make_table(const char* name) {
   table.attention_finish = attention_finish;
   table.read_probe = read_probe;
   table.int8_probe = int8_probe;
+  table.fma_probe = fma_probe;
   return table;
 }

@@ -1,25 +1,28 @@
-// Many columns (prefill, batches): eight rows are unpacked once into a cache-resident tile whose
-// codes and integer scales are exactly those of the file, then multiplied with all columns, four at
-// a time.
+// Many columns (prefill, batches): as many rows as a vector has lanes are unpacked once into a
+// cache-resident tile whose codes and integer scales are exactly those of the file, then multiplied
+// with all columns, a few at a time.
 //
-// Tile of one slice (matmul-inl.h), lane = row throughout:
-//   codes   [kLen / 4][8 rows][4 bytes]
-//   scales  [kLen / kSub][8 rows][int16 pair of equal values]   only with integer scales
-//   minima  [8][8 rows][int16 pair: minima of two neighbouring 16s]   only with integer minima
-//   d       [kParts][8 rows] float, m [8 rows] float
+// Tile of one slice (matmul-inl.h), lane = row throughout; rows = 8 * kGroups:
+//   codes   [kLen / 4][rows][4 bytes]
+//   scales  [kLen / kSub][rows][int16 pair of equal values]   only with integer scales
+//   minima  [8][rows][int16 pair: minima of two neighbouring 16s]   only with integer minima
+//   d       [kParts][rows] float, m [rows] float
+// Group g of eight rows has its share of every vector, 32 bytes, 32 * g behind the vector's start.
 
 template <typename Block>
 struct Tile {
   using U = Multiplied<Unpack<Block>>;
   using S = Slice<Block>;
+  using L = WideLanes;
+  static constexpr int64_t kVector = 32 * L::kGroups;
   static constexpr bool kIntegerMinima = kHasIntegerMinima<U>;
   static constexpr int kSubs = S::kLen / U::kSub;
   static constexpr int kSubsPerPart = kSubs / S::kParts;
-  static constexpr int64_t kScales = S::kLen * 8;
-  static constexpr int64_t kMinima = kScales + (U::kScaled ? kSubs * 32 : 0);
-  static constexpr int64_t kD = kMinima + (kIntegerMinima ? 8 * 32 : 0);
-  static constexpr int64_t kM = kD + 32 * S::kParts;
-  static constexpr int64_t kBytes = kM + 32;
+  static constexpr int64_t kScales = S::kLen / 4 * kVector;
+  static constexpr int64_t kMinima = kScales + (U::kScaled ? kSubs * kVector : 0);
+  static constexpr int64_t kD = kMinima + (kIntegerMinima ? 8 * kVector : 0);
+  static constexpr int64_t kM = kD + kVector * S::kParts;
+  static constexpr int64_t kBytes = kM + kVector;
 };
 
 // Codes of block b of eight rows, 32 at a time.
@@ -46,6 +49,7 @@ struct GroupCodes<Block> {
   VecI32 words(int r, int i) const { return i32_load(codes[r] + 32 * i); }
 };
 
+// One group's share of a tile, from its start on.
 template <typename Block>
 void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) {
   using T = Tile<Block>;
@@ -61,7 +65,7 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
       transpose8(words);
       for (int k = 0; k < 8; ++k) {
         const VecI8 word = multiplied_codes<Unpack<Block>>(as_bytes(words[k]));
-        i8_store(tile + 32 * (8 * i + k), word);
+        i8_store(tile + T::kVector * (8 * i + k), word);
       }
     }
     if constexpr (U::kScaled) {
@@ -74,21 +78,27 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
           const int i = k * U::kSub / 32;
           if (k * U::kSub % 32 == 0) i16_store(scales, packed.pick(i));
           const int16_t scale = scales[U::kSub == 32 ? 0 : k % 2 * 8];
-          scale_pairs[16 * k + 2 * r] = scale_pairs[16 * k + 2 * r + 1] = scale;
+          int16_t* pair = scale_pairs + T::kVector / 2 * k + 2 * r;
+          pair[0] = pair[1] = scale;
         }
         if constexpr (T::kIntegerMinima) {
           if constexpr (U::kMinimum == Minimum::kSubScale) {
-            for (int p = 0; p < 16; ++p) minima[p] = scale_pairs[16 * (16 * p / U::kSub) + 2 * r];
+            for (int p = 0; p < 16; ++p) {
+              minima[p] = scale_pairs[T::kVector / 2 * (16 * p / U::kSub) + 2 * r];
+            }
           } else {
             i16_store(minima, packed.minima);
           }
-          for (int p = 0; p < 16; ++p) minimum_pairs[16 * (p / 2) + 2 * r + p % 2] = minima[p];
+          for (int p = 0; p < 16; ++p) {
+            minimum_pairs[T::kVector / 2 * (p / 2) + 2 * r + p % 2] = minima[p];
+          }
         }
       }
     }
     auto* floats = reinterpret_cast<float*>(tile + T::kD);
     for (int p = 0; p < S::kParts; ++p) {
-      if constexpr (!kHasMinima<U>) f32_store(floats + 8 * p, slice_scales(rows, s, p));
+      if constexpr (!kHasMinima<U>)
+        f32_store(floats + T::kVector / 4 * p, slice_scales(rows, s, p));
     }
     if constexpr (kHasMinima<U>) {
       VecF32 d, m;
@@ -99,67 +109,67 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
   }
 }
 
-// isum[g * kColumns + c] += sub-block k of a slice of group g times column c.
-template <typename Block, int kGroups, int kColumns>
+// isum[t * kColumns + c] += sub-block k of a slice of tile t times column c.
+template <typename Block, int kTiles, int kColumns>
 inline void tile_sub_dot(const std::byte* tile, int64_t tile_bytes, int k, int64_t s,
-                         const ColumnView<Block>* columns, VecI32* isum) {
+                         const ColumnView<Block>* columns, typename Tile<Block>::L::I32* isum) {
   using T = Tile<Block>;
   using U = typename T::U;
-  using D = Dots<U>;
+  using L = typename T::L;
+  using D = Dots<U, L>;
   for (int w = k * U::kSub / 4; w < (k + 1) * U::kSub / 4; w += D::kWords) {
-    typename D::Sum products[kGroups * kColumns];
+    typename D::Sum products[kTiles * kColumns];
     const int64_t offset = s * Slice<Block>::kLen + 4 * w;
-    const auto word = [&](int g, int t) { return i8_load(tile + g * tile_bytes + 32 * (w + t)); };
-    for (int c = 0; c < kColumns; ++c) {
-      const VecI8 a = i8_broadcast4(columns[c].codes + offset);
-      for (int g = 0; g < kGroups; ++g) products[g * kColumns + c] = D::first(word(g, 0), a);
-    }
-    for (int t = 1; t < D::kWords; ++t) {
-      VecI8 codes[kGroups];
-      for (int g = 0; g < kGroups; ++g) codes[g] = word(g, t);
+    for (int i = 0; i < D::kWords; ++i) {
+      typename L::I8 codes[kTiles];
+      for (int t = 0; t < kTiles; ++t) {
+        codes[t] = L::load_i8(tile + t * tile_bytes + T::kVector * (w + i));
+      }
       for (int c = 0; c < kColumns; ++c) {
-        const VecI8 a = i8_broadcast4(columns[c].codes + offset + 4 * t);
-        for (int g = 0; g < kGroups; ++g) {
-          products[g * kColumns + c] = D::next(products[g * kColumns + c], codes[g], a);
+        const typename L::I8 a = L::repeat4_i8(columns[c].codes + offset + 4 * i);
+        for (int t = 0; t < kTiles; ++t) {
+          typename D::Sum& sum = products[t * kColumns + c];
+          sum = i == 0 ? D::first(codes[t], a) : D::next(sum, codes[t], a);
         }
       }
     }
-    for (int g = 0; g < kGroups; ++g) {
+    for (int t = 0; t < kTiles; ++t) {
       const auto scale = [&] {
         if constexpr (U::kScaled) {
-          return i16_load(tile + g * tile_bytes + T::kScales + 32 * k);
+          return L::load_i16(tile + t * tile_bytes + T::kScales + T::kVector * k);
         } else {
           return NoScale{};
         }
       }();
-      for (int i = g * kColumns; i < (g + 1) * kColumns; ++i) {
+      for (int i = t * kColumns; i < (t + 1) * kColumns; ++i) {
         isum[i] = D::add_to(isum[i], products[i], scale);
       }
     }
   }
 }
 
-// kGroups times eight rows, tiles tile_bytes apart, times kColumns columns; results to
-// out[g * kColumns + c], lane = row.
-template <typename Block, int kGroups, int kColumns>
+// kTiles tiles, tile_bytes apart, times kColumns columns; results to out[t * kColumns + c], lane =
+// row.
+template <typename Block, int kTiles, int kColumns>
 inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices,
-                     const ColumnView<Block>* columns, VecF32* out) {
+                     const ColumnView<Block>* columns, typename Tile<Block>::L::F32* out) {
   using T = Tile<Block>;
   using U = typename T::U;
-  constexpr int kSums = kGroups * kColumns;
-  VecF32 acc[kSums];
-  for (int i = 0; i < kSums; ++i) acc[i] = f32_zero();
+  using L = typename T::L;
+  constexpr int kSums = kTiles * kColumns;
+  typename L::F32 acc[kSums];
+  for (int i = 0; i < kSums; ++i) acc[i] = L::set_f32(0);
   for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes) {
-    VecI32 msum[kSums];
-    for (int i = 0; i < kSums; ++i) msum[i] = i32_zero();
+    typename L::I32 msum[kSums];
+    for (int i = 0; i < kSums; ++i) msum[i] = L::set_i32(0);
     if constexpr (T::kIntegerMinima) {
       for (int p = 0; p < 8; ++p) {
-        VecI16 minima[kGroups];
-        for (int g = 0; g < kGroups; ++g) {
-          minima[g] = i16_load(tile + g * tile_bytes + T::kMinima + 32 * p);
+        typename L::I16 minima[kTiles];
+        for (int t = 0; t < kTiles; ++t) {
+          minima[t] = L::load_i16(tile + t * tile_bytes + T::kMinima + T::kVector * p);
         }
         for (int c = 0; c < kColumns; ++c) {
-          const VecI16 sums = i16_broadcast2(columns[c].slice_sums(s) + 2 * p);
+          const typename L::I16 sums = L::repeat2_i16(columns[c].slice_sums(s) + 2 * p);
           for (int i = c; i < kSums; i += kColumns) {
             msum[i] = add(msum[i], dot_pairs(minima[i / kColumns], sums));
           }
@@ -167,20 +177,20 @@ inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices
       }
     }
     for (int p = 0; p < Slice<Block>::kParts; ++p) {
-      VecI32 isum[kSums];
-      for (int i = 0; i < kSums; ++i) isum[i] = i32_zero();
+      typename L::I32 isum[kSums];
+      for (int i = 0; i < kSums; ++i) isum[i] = L::set_i32(0);
       for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
-        tile_sub_dot<Block, kGroups, kColumns>(tile, tile_bytes, k, s, columns, isum);
+        tile_sub_dot<Block, kTiles, kColumns>(tile, tile_bytes, k, s, columns, isum);
       }
-      for (int g = 0; g < kGroups; ++g) {
-        const std::byte* group = tile + g * tile_bytes;
-        const VecF32 d = f32_load(reinterpret_cast<const float*>(group + T::kD) + 8 * p);
-        VecF32 m = f32_zero();
-        if constexpr (kHasMinima<U>) m = f32_load(reinterpret_cast<const float*>(group + T::kM));
+      for (int t = 0; t < kTiles; ++t) {
+        const auto* floats = reinterpret_cast<const float*>(tile + t * tile_bytes + T::kD);
+        const typename L::F32 d = L::load_f32(floats + T::kVector / 4 * p);
+        typename L::F32 m = L::set_f32(0);
+        if constexpr (kHasMinima<U>) m = L::load_f32(floats + (T::kM - T::kD) / 4);
         for (int c = 0; c < kColumns; ++c) {
-          const int i = g * kColumns + c;
-          acc[i] = accumulate<U>(isum[i], msum[i], d, m, columns[c].scales[s],
-                                 columns[c].slice_sum(s), acc[i]);
+          const int i = t * kColumns + c;
+          acc[i] = accumulate<U, L>(isum[i], msum[i], d, m, columns[c].scales[s],
+                                    columns[c].slice_sum(s), acc[i]);
         }
       }
     }
@@ -188,19 +198,27 @@ inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices
   for (int i = 0; i < kSums; ++i) out[i] = acc[i];
 }
 
-// build(first, n_valid, tile) makes the tile of the eight rows from `first` on.
+// build(first, n_valid, tile) makes the share of the tile of the eight rows from `first` on.
 template <typename Block, typename Build>
 void matmul_tiled(const MatmulArgs& args, Build&& build) {
-  constexpr int kGroups = 2;  // row groups that share a pass over the columns
+  using L = typename Tile<Block>::L;
   constexpr int kColumns = 4;
+  constexpr int kMostGroups = L::kGroups * kTilesAtOnce;
+  static_assert(kTileRows % (8 * kMostGroups) == 0);
+  static_assert(8 * kMostGroups * Tile<Block>::kBytes / (8 * L::kGroups) <=
+                kScratchPerElement * Slice<Block>::kLen);
   const int64_t n_slices = args.row_len / Slice<Block>::kLen;
   const int64_t tile_bytes = n_slices * Tile<Block>::kBytes;
-  for (int64_t first = 0; first < args.n_rows; first += 8 * kGroups) {
+  for (int64_t first = 0; first < args.n_rows; first += 8 * kMostGroups) {
     const int64_t rows_left = args.n_rows - first;
-    const int n_groups = rows_left > 8 ? kGroups : 1;
-    for (int g = 0; g < n_groups; ++g) {
-      const int64_t n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
-      build(first + 8 * g, n_valid, args.scratch + g * tile_bytes);
+    const int n_groups =
+        rows_left > 8 * (kMostGroups - 1) ? kMostGroups : static_cast<int>((rows_left + 7) / 8);
+    const int n_tiles = (n_groups + L::kGroups - 1) / L::kGroups;
+    const auto n_valid = [&](int g) { return rows_left - 8 * g < 8 ? rows_left - 8 * g : 8; };
+    for (int place = 0; place < n_tiles * L::kGroups; ++place) {
+      const int g = place < n_groups ? place : n_groups - 1;  // a tile's missing group repeats
+      build(first + 8 * g, n_valid(g),
+            args.scratch + place / L::kGroups * tile_bytes + 32 * (place % L::kGroups));
     }
     for (int64_t c = 0; c < args.n_columns; c += kColumns) {
       const int64_t columns_left = args.n_columns - c;
@@ -209,20 +227,19 @@ void matmul_tiled(const MatmulArgs& args, Build&& build) {
         return ColumnView<Block>(args.columns + (c + valid) * args.column_bytes, args.row_len);
       };
       const ColumnView<Block> columns[kColumns] = {column(0), column(1), column(2), column(3)};
-      VecF32 sums[kGroups * kColumns];
-      const auto dot = [&](auto groups, int g) __attribute__((always_inline)) {
-        tile_dot<Block, decltype(groups)::value, kColumns>(
-            args.scratch + g * tile_bytes, tile_bytes, n_slices, columns, sums + g * kColumns);
-      };
-      if (kTileGroups > 1 && n_groups == kTileGroups) {
-        dot(Index<kTileGroups>(), 0);
+      typename L::F32 sums[kTilesAtOnce * kColumns];
+      if (kTilesAtOnce > 1 && n_tiles == kTilesAtOnce) {
+        tile_dot<Block, kTilesAtOnce, kColumns>(args.scratch, tile_bytes, n_slices, columns, sums);
       } else {
-        for (int g = 0; g < n_groups; ++g) dot(Index<1>(), g);
+        for (int t = 0; t < n_tiles; ++t) {
+          tile_dot<Block, 1, kColumns>(args.scratch + t * tile_bytes, tile_bytes, n_slices, columns,
+                                       sums + t * kColumns);
+        }
       }
       for (int g = 0; g < n_groups; ++g) {
-        const int64_t row = first + 8 * g, n_valid = rows_left - 8 * g < 8 ? rows_left - 8 * g : 8;
         for (int64_t i = 0; i < kColumns && i < columns_left; ++i) {
-          store_rows(args.out + (c + i) * args.out_stride + row, sums[g * kColumns + i], n_valid);
+          store_rows(args.out + (c + i) * args.out_stride + first + 8 * g,
+                     L::group(sums[g / L::kGroups * kColumns + i], g % L::kGroups), n_valid(g));
         }
       }
     }

@@ -224,21 +224,40 @@ uint64_t read_probe(const void* data, int64_t n) {
   return words[0] ^ words[1] ^ words[2] ^ words[3];
 }
 
+float fma_probe(int64_t rounds) {
+  using L = WideLanes;
+  constexpr int kChains = 12;  // at once: as many as registers hold
+  const L::F32 factor = L::set_f32(0.75f), term = L::set_f32(static_cast<float>(rounds));
+  VecF32 total = f32_zero();
+  for (int first = 0; first < kFmaChains; first += kChains * L::kGroups) {
+    L::F32 sums[kChains];
+    for (int i = 0; i < kChains; ++i) sums[i] = L::set_f32(static_cast<float>(first + i));
+    for (int64_t round = 0; round < rounds; ++round) {
+      for (L::F32& sum : sums) sum = fma(sum, factor, term);
+    }
+    for (const L::F32 sum : sums) total = add(total, L::group(sum, 0));
+  }
+  return sum_lanes(total);
+}
+
 uint64_t int8_probe(int64_t rounds) {
-  alignas(32) int8_t bytes[32 * 17];
-  for (int i = 0; i < 32 * 17; ++i) bytes[i] = static_cast<int8_t>(i & 15);
-  const VecI8 a = i8_load(bytes + 32 * 16);
-  VecI32 sums[8];
-  for (int i = 0; i < 8; ++i) sums[i] = i32_zero();
-  for (int64_t round = 0; round < rounds; ++round) {
+  using L = WideLanes;
+  constexpr int kVector = 32 * L::kGroups, kSums = 8;
+  constexpr int kPasses = kInt8ProbeOps / (2 * kSums * kVector);
+  alignas(64) int8_t bytes[kVector * (2 * kSums + 1)];
+  for (int i = 0; i < kVector * (2 * kSums + 1); ++i) bytes[i] = static_cast<int8_t>(i & 15);
+  const L::I8 a = L::load_i8(bytes + kVector * 2 * kSums);
+  L::I32 sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = L::set_i32(0);
+  for (int64_t round = 0; round < rounds * kPasses; ++round) {
     // Another address every round, or the products would be computed once for all rounds.
-    const int8_t* p = bytes + 32 * (round % 8);
-    for (int i = 0; i < 8; ++i) {
-      sums[i] = probe_step(sums[i], i8_load(p + 32 * i), a);
+    const int8_t* p = bytes + kVector * (round % kSums);
+    for (int i = 0; i < kSums; ++i) {
+      sums[i] = probe_step(sums[i], L::load_i8(p + kVector * i), a);
     }
   }
-  for (int i = 1; i < 8; ++i) sums[0] = add(sums[0], sums[i]);
-  uint64_t words[4];
-  i32_store(words, sums[0]);
+  for (int i = 1; i < kSums; ++i) sums[0] = add(sums[0], sums[i]);
+  uint64_t words[kVector / 8];
+  __builtin_memcpy(words, &sums[0], kVector);
   return words[0] ^ words[1] ^ words[2] ^ words[3];
 }

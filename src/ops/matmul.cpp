@@ -11,7 +11,7 @@ namespace {
 // memory (from 24 to 192 kB a run, decode gains a sixth), but at least eight shares for each
 // thread, so that a slow core leaves its part to others.
 int64_t rows_per_chunk(const Tensor& weights, int64_t n_columns, int n_threads) {
-  if (n_columns >= 16) return 16;
+  if (n_columns >= 16) return kTileRows;
   constexpr int64_t kLeastBytes = 24 << 10, kMostBytes = 192 << 10;
   const int64_t bytes = std::clamp(weights.size_bytes() / (8 * n_threads), kLeastBytes, kMostBytes);
   const int64_t rows = bytes / std::max<int64_t>(weights.row_bytes, 1);

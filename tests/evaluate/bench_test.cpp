@@ -48,6 +48,7 @@ TEST_F(Bench, MeasuresEverything) {
   EXPECT_EQ(run.n_threads, 2);
   EXPECT_GT(run.int8_ops_per_s_one, 1e8);
   EXPECT_GT(run.int8_ops_per_s_all, 1e8);
+  EXPECT_GT(run.fma_ops_per_s_all, 1e8);
   EXPECT_GT(run.cores_seen, 0.2);
   EXPECT_LT(run.cores_seen, 4);
   EXPECT_EQ(run.disturbed, run.cores_seen < 0.85 * 2);
