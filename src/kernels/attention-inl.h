@@ -8,9 +8,13 @@
 // cache's types become floats exactly (a code of 8 bits times a scale of 11 fits 24), so that a
 // float copy of a segment gives the bits of the cache itself.
 
-// Columns of one segment: load(c, k) is number k of column first + c, eight lanes. enter(k) comes
-// before the k that are multiples of kStep, and before the first.
+// Columns of one segment: load(c, k) is number k of column first + c, as many lanes as L has.
+// enter(k) comes before the k that are multiples of kStep, and before the first. kPlain: loads cost
+// little more than those of floats.
+template <typename Lanes>
 struct FloatColumns {
+  using L = Lanes;
+  static constexpr bool kPlain = true;
   static constexpr int64_t kStep = kSegmentPositions * 8;
   const float* data;
   int64_t stride;  // from one column to the next
@@ -18,7 +22,9 @@ struct FloatColumns {
     const float* data;
     int64_t stride;
     void enter(int64_t) {}
-    VecF32 load(int c, int64_t k) const { return f32_load(data + c * stride + 8 * k); }
+    typename L::F32 load(int c, int64_t k) const {
+      return L::load_f32(data + c * stride + 8 * L::kGroups * k);
+    }
   };
   template <int kC>
   Cursor at(int64_t first) const {
@@ -27,6 +33,8 @@ struct FloatColumns {
 };
 
 struct HalfColumns {
+  using L = Lanes8;
+  static constexpr bool kPlain = true;
   static constexpr int64_t kStep = kSegmentPositions * 8;
   const uint16_t* data;
   int64_t stride;
@@ -43,6 +51,8 @@ struct HalfColumns {
 };
 
 struct KeyCodeColumns {  // a scale per position and 32 dimensions
+  using L = Lanes8;
+  static constexpr bool kPlain = false;
   static constexpr int64_t kStep = 32;
   const int8_t* data;
   const uint16_t* scales;
@@ -67,6 +77,8 @@ struct KeyCodeColumns {  // a scale per position and 32 dimensions
 };
 
 struct ValueCodeColumns {  // a scale per four columns and position, here already a float
+  using L = Lanes8;
+  static constexpr bool kPlain = false;
   static constexpr int64_t kStep = kSegmentPositions * 8;
   const int8_t* data;
   const float* scales;  // [head_dim / 32][128]
@@ -85,59 +97,74 @@ struct ValueCodeColumns {  // a scale per four columns and position, here alread
   }
 };
 
-// out[q][8 c ...] = sum over k in [k0, k1) of w[q][k] * column first + c
+// out[q][lane of column first + c] = sum over k in [k0, k1) of w[q][k] * column first + c
 template <int kQ, int kC, typename Columns>
 inline void multiply_tile(const float* w, int64_t w_stride, const Columns& columns, int64_t first,
                           int64_t k0, int64_t k1, float* out, int64_t out_stride) {
+  using L = typename Columns::L;
   auto cursor = columns.template at<kC>(first);
-  VecF32 acc[kQ * kC];
-  for (int i = 0; i < kQ * kC; ++i) acc[i] = f32_zero();
+  typename L::F32 acc[kQ * kC];
+  for (int i = 0; i < kQ * kC; ++i) acc[i] = L::set_f32(0);
   for (int64_t k = k0; k < k1;) {
     cursor.enter(k);
     const int64_t end = (k / Columns::kStep + 1) * Columns::kStep;
     for (const int64_t stop = end < k1 ? end : k1; k < stop; ++k) {
-      VecF32 x[kQ];
-      for (int q = 0; q < kQ; ++q) x[q] = f32_set1(w[q * w_stride + k]);
+      typename L::F32 x[kQ];
+      for (int q = 0; q < kQ; ++q) x[q] = L::set_f32(w[q * w_stride + k]);
       for (int c = 0; c < kC; ++c) {
-        const VecF32 y = cursor.load(c, k);
+        const typename L::F32 y = cursor.load(c, k);
         for (int q = 0; q < kQ; ++q) acc[q * kC + c] = fma(x[q], y, acc[q * kC + c]);
       }
     }
   }
   for (int q = 0; q < kQ; ++q) {
-    for (int c = 0; c < kC; ++c) f32_store(out + q * out_stride + 8 * c, acc[q * kC + c]);
+    for (int c = 0; c < kC; ++c) {
+      L::store_f32(out + q * out_stride + 8 * L::kGroups * c, acc[q * kC + c]);
+    }
   }
 }
 
-// Columns by kC as long as there are so many, each for all queries. Returns the next column.
-template <int kC, typename Columns>
-inline int64_t multiply_columns(const float* w, int64_t w_stride, int64_t n_w,
-                                const Columns& columns, int64_t c, int64_t n_columns, int64_t k0,
-                                int64_t k1, float* out, int64_t out_stride) {
-  for (; c + kC <= n_columns; c += kC) {
-    int64_t q = 0;
-    const auto tile = [&](auto function) {
-      function(w + q * w_stride, w_stride, columns, c, k0, k1, out + q * out_stride + 8 * c,
-               out_stride);
-    };
-    for (; q + 4 <= n_w; q += 4) tile(multiply_tile < kC == 4 ? 1 : 4, kC, Columns >);
-    if (n_w - q == 3) tile(multiply_tile < kC == 4 ? 1 : 3, kC, Columns >);
-    if (n_w - q == 2) tile(multiply_tile<2, kC, Columns>);
-    if (n_w - q == 1) tile(multiply_tile<1, kC, Columns>);
-  }
-  return c;
-}
-
-// n_columns columns for n_w queries: out[query][8 n_columns]. Four queries by two columns make the
-// eight chains that keep the multipliers busy and load least; fewer queries take more columns.
+// One product: out[query][lanes of columns] for n_w queries.
 template <typename Columns>
-void multiply(const float* w, int64_t w_stride, int64_t n_w, const Columns& columns,
-              int64_t n_columns, int64_t k0, int64_t k1, float* out, int64_t out_stride) {
+struct Multiplication {
+  static constexpr int kLanes = 8 * Columns::L::kGroups;
+  const float* w;
+  int64_t w_stride, n_w;
+  const Columns& columns;
+  int64_t n_columns, k0, k1;
+  float* out;
+  int64_t out_stride;
+
+  // Columns [c, c + kC) for the queries from q on, by kQ while there are so many, then by fewer.
+  template <int kQ, int kC>
+  void of_queries(int64_t q, int64_t c) const {
+    for (; n_w - q >= kQ; q += kQ) {
+      multiply_tile<kQ, kC>(w + q * w_stride, w_stride, columns, c, k0, k1,
+                            out + q * out_stride + kLanes * c, out_stride);
+    }
+    if constexpr (kQ > 1) of_queries<kQ - 1, kC>(q, c);
+  }
+  // Columns from c on by kC, as long as there are so many. Returns the next.
+  template <int kQ, int kC>
+  int64_t of_columns(int64_t c) const {
+    for (; c + kC <= n_columns; c += kC) of_queries<kQ, kC>(0, c);
+    return c;
+  }
+};
+
+// Four queries by two columns make the eight chains that keep the multipliers busy and load least;
+// fewer queries take more columns. Twice the registers hold four by four.
+template <typename Columns>
+void multiply(const Multiplication<Columns>& product) {
+  constexpr bool kWide = Columns::L::kGroups > 1;
   int64_t c = 0;
-  if (n_w <= 2)
-    c = multiply_columns<4>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
-  c = multiply_columns<2>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
-  multiply_columns<1>(w, w_stride, n_w, columns, c, n_columns, k0, k1, out, out_stride);
+  if constexpr (kWide) {
+    c = product.template of_columns<4, 4>(c);
+  } else if (product.n_w <= 2) {
+    c = product.template of_columns<2, 4>(c);
+  }
+  c = product.template of_columns<4, 2>(c);
+  product.template of_columns<4, 1>(c);
 }
 
 // ---- the cache's types --------------------------------------------------------------------------
@@ -147,7 +174,7 @@ template <typename Function>
 inline void with_keys(const AttentionArgs& args, Function&& f) {
   const int64_t stride = 8 * args.head_dim;
   if (args.key_type == KvType::kFloat32) {
-    f(FloatColumns{reinterpret_cast<const float*>(args.keys), stride});
+    f(FloatColumns<Lanes8>{reinterpret_cast<const float*>(args.keys), stride});
   } else if (args.key_type == KvType::kFloat16) {
     f(HalfColumns{reinterpret_cast<const uint16_t*>(args.keys), stride});
   } else {
@@ -161,7 +188,7 @@ template <typename Function>
 inline void with_values(const AttentionArgs& args, float* scale_scratch, Function&& f) {
   constexpr int64_t kStride = 8 * kSegmentPositions;
   if (args.value_type == KvType::kFloat32) {
-    f(FloatColumns{reinterpret_cast<const float*>(args.values), kStride});
+    f(FloatColumns<Lanes8>{reinterpret_cast<const float*>(args.values), kStride});
   } else if (args.value_type == KvType::kFloat16) {
     f(HalfColumns{reinterpret_cast<const uint16_t*>(args.values), kStride});
   } else {
@@ -172,17 +199,21 @@ inline void with_values(const AttentionArgs& args, float* scale_scratch, Functio
   }
 }
 
-// Columns as floats: numbers [k0, k1) of n_columns.
-template <typename Columns>
-void expand(const Columns& columns, int64_t n_columns, int64_t stride, int64_t k0, int64_t k1,
-            float* out) {
+// n_columns columns as floats, L::kGroups of them side by side: numbers [0, n) of each, of
+// `length`.
+template <typename L, typename Columns>
+FloatColumns<L> expand(const Columns& columns, int64_t n_columns, int64_t length, int64_t n,
+                       float* out) {
+  const int64_t stride = 8 * L::kGroups * length;
   for (int64_t c = 0; c < n_columns; ++c) {
     auto cursor = columns.template at<1>(c);
-    for (int64_t k = k0; k < k1; ++k) {
-      if (k == k0 || k % Columns::kStep == 0) cursor.enter(k);
-      f32_store(out + c * stride + 8 * k, cursor.load(0, k));
+    float* column = out + c / L::kGroups * stride + c % L::kGroups * 8;
+    for (int64_t k = 0; k < n; ++k) {
+      if (k % Columns::kStep == 0) cursor.enter(k);
+      f32_store(column + 8 * L::kGroups * k, cursor.load(0, k));
     }
   }
+  return {out, stride};
 }
 
 // Codes of 32 numbers and the bits of their scale.
@@ -316,8 +347,9 @@ inline void attend_block(const AttentionArgs& args, int64_t q0, int64_t q1, cons
     if (args.n_visible[q] > n_positions) n_positions = args.n_visible[q];
   }
   // Whole tiles: a segment always has memory for 128 positions.
-  multiply(args.queries + q0 * args.query_stride, args.query_stride, q1 - q0, keys,
-           (n_positions + 31) / 32 * 4, 0, head_dim, scores, kSegmentPositions);
+  multiply(Multiplication<Keys>{args.queries + q0 * args.query_stride, args.query_stride, q1 - q0,
+                                keys, (n_positions + 31) / 32 * 4 / Keys::L::kGroups, 0, head_dim,
+                                scores, kSegmentPositions});
   // All maxima before the first powers, which would wait for their own.
   for (int64_t q = q0; q < q1; ++q) {
     const bool sees = first_of(q) < args.n_visible[q];
@@ -335,15 +367,55 @@ inline void attend_block(const AttentionArgs& args, int64_t q0, int64_t q1, cons
     int64_t end = q + 1;
     while (end < q1 && first_of(end) == first_of(q) && args.n_visible[end] == args.n_visible[q])
       ++end;
-    multiply(scores + (q - q0) * kSegmentPositions, kSegmentPositions, end - q, values,
-             head_dim / 8, first_of(q), args.n_visible[q], state.values + q * head_dim, head_dim);
+    multiply(Multiplication<Values>{scores + (q - q0) * kSegmentPositions, kSegmentPositions,
+                                    end - q, values, head_dim / 8 / Values::L::kGroups, first_of(q),
+                                    args.n_visible[q], state.values + q * head_dim, head_dim});
     q = end;
   }
 }
 
-// From so many queries on, floats of the segment's codes, made once, cost less than converting for
-// each tile. Halves convert beside the multiply-adds for nothing and take less of the caches.
+// From so many queries on, floats of the segment, made once, cost less than converting for each
+// tile. At eight lanes halves convert beside the multiply-adds for nothing and take less of the
+// caches.
 inline constexpr int64_t kExpandQueries = 16;
+
+template <typename Keys, typename Values>
+inline void attend(const AttentionArgs& args, const Keys& keys, const Values& values,
+                   float* scores) {
+  for (int64_t q = 0; q < args.n_queries; q += kAttentionBlock) {
+    const int64_t end = q + kAttentionBlock < args.n_queries ? q + kAttentionBlock : args.n_queries;
+    attend_block(args, q, end, keys, values, scores);
+  }
+}
+
+// The columns as f wants them: as floats in vectors of L, or as they lie.
+template <typename L, typename Columns, typename Function>
+inline void expanded(const Columns& columns, int64_t n_columns, int64_t length, int64_t n,
+                     float* memory, Function&& f) {
+  if constexpr (L::kGroups == Columns::L::kGroups && Columns::kPlain) {
+    f(columns);
+  } else {
+    f(expand<L>(columns, n_columns, length, n, memory));
+  }
+}
+
+template <typename L>
+inline void attend_expanded(const AttentionArgs& args, float* scores, float* keys, float* values,
+                            float* value_scales) {
+  int64_t n = 0;
+  for (int64_t q = 0; q < args.n_queries; ++q) n = args.n_visible[q] > n ? args.n_visible[q] : n;
+  with_keys(args, [&](const auto& stored_keys) {
+    expanded<L>(stored_keys, (n + 31) / 32 * 4, args.head_dim, args.head_dim, keys,
+                [&](const auto& key_columns) {
+                  with_values(args, value_scales, [&](const auto& stored_values) {
+                    expanded<L>(stored_values, args.head_dim / 8, kSegmentPositions, n, values,
+                                [&](const auto& value_columns) {
+                                  attend(args, key_columns, value_columns, scores);
+                                });
+                  });
+                });
+  });
+}
 
 void attention_segment(const AttentionArgs& args) {
   const int64_t head_dim = args.head_dim, padded = (args.n_queries + 7) / 8 * 8;
@@ -356,35 +428,17 @@ void attention_segment(const AttentionArgs& args) {
   float* keys = scores + kAttentionBlock * kSegmentPositions;
   float* values = keys + kSegmentPositions * head_dim;
   float* value_scales = values + kSegmentPositions * head_dim;
-  const bool many = args.n_queries >= kExpandQueries;
-  AttentionArgs expanded = args;
-  if (many) {
-    int64_t n = 0;
-    for (int64_t q = 0; q < args.n_queries; ++q) n = args.n_visible[q] > n ? args.n_visible[q] : n;
-    if (args.key_type == KvType::kCodes8) {
-      with_keys(args, [&](const auto& columns) {
-        expand(columns, (n + 31) / 32 * 4, 8 * head_dim, 0, head_dim, keys);
+  if (args.n_queries < kExpandQueries) {
+    with_keys(args, [&](const auto& key_columns) {
+      with_values(args, value_scales, [&](const auto& value_columns) {
+        attend(args, key_columns, value_columns, scores);
       });
-      expanded.key_type = KvType::kFloat32;
-      expanded.keys = reinterpret_cast<const std::byte*>(keys);
-    }
-    if (args.value_type == KvType::kCodes8) {
-      with_values(args, value_scales, [&](const auto& columns) {
-        expand(columns, head_dim / 8, 8 * kSegmentPositions, 0, n, values);
-      });
-      expanded.value_type = KvType::kFloat32;
-      expanded.values = reinterpret_cast<const std::byte*>(values);
-    }
-  }
-  with_keys(expanded, [&](const auto& key_columns) {
-    with_values(expanded, value_scales, [&](const auto& value_columns) {
-      for (int64_t q = 0; q < args.n_queries; q += kAttentionBlock) {
-        const int64_t end =
-            q + kAttentionBlock < args.n_queries ? q + kAttentionBlock : args.n_queries;
-        attend_block(expanded, q, end, key_columns, value_columns, scores);
-      }
     });
-  });
+  } else if (head_dim % (8 * WideLanes::kGroups) == 0) {
+    attend_expanded<WideLanes>(args, scores, keys, values, value_scales);
+  } else {
+    attend_expanded<Lanes8>(args, scores, keys, values, value_scales);
+  }
 }
 
 // ---- states of several segments -----------------------------------------------------------------

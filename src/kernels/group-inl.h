@@ -8,18 +8,10 @@ inline constexpr bool kFromTable = requires {
 }
 || (Unpack<Block>::kSigned && Interleaved<Block>::kCodeBits < 8);
 
-// Memory is asked for more at once when it is read as two streams, so blocks that take little
-// arithmetic are taken from two groups in turn, when there is one column.
-template <typename Block>
-inline constexpr int kGroupsAtOnce = Slice<Block>::kLen == 32 && !kFromTable<Block> ? 2 : 1;
-
 // How far ahead of its reading memory is fetched, and in how many bursts a slice: one burst for all
 // of a super-block is more than a core can wait for at once, and then nothing is asked for until
 // the next.
-template <typename Block>
-inline constexpr int64_t kGroupAhead = Slice<Block>::kLen == 256  ? 3072
-                                       : kGroupsAtOnce<Block> > 1 ? 1024
-                                                                  : 2048;
+inline constexpr int64_t kGroupAhead = 4608;
 template <typename Block>
 inline constexpr int kBursts = Slice<Block>::kLen == 256 ? 8 : 1;
 
@@ -28,7 +20,7 @@ template <typename Block, int i>
 inline void fetch_ahead(const std::byte* block) {
   constexpr int kLines = (GroupLayout<Block>::kBlockBytes + 63) / 64;
   for (int line = i * kLines / kBursts<Block>; line < (i + 1) * kLines / kBursts<Block>; ++line) {
-    prefetch(block + kGroupAhead<Block> + 64 * line);
+    prefetch(block + kGroupAhead + 64 * line);
   }
 }
 
@@ -187,24 +179,19 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
   }
 }
 
-// kGroups times eight rows, in groups of group_bytes, times kColumns columns:
-// acc[g * kColumns + c], lane = row.
-template <typename Block, int kGroups, int kColumns>
-inline void group_dot(const std::byte* group, int64_t group_bytes, const ColumnView<Block>* columns,
-                      int64_t n_slices, VecF32* acc) {
-  for (int i = 0; i < kGroups * kColumns; ++i) acc[i] = f32_zero();
-  for (int64_t s = 0; s < n_slices; ++s, group += GroupLayout<Block>::kBlockBytes) {
-    unrolled<kGroups>([&](auto g) __attribute__((always_inline)) {
-      const std::byte* block = group + decltype(g)::value * group_bytes;
-      VecI32 isum[kColumns], msum[kColumns];
-      group_slice<Block, kColumns>(block, s, columns, isum, msum);
-      const VecF32 d = GroupScales<Block>::d(block), m = GroupScales<Block>::m(block);
-      unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
-        constexpr int c = decltype(index)::value;
-        VecF32& sum = acc[decltype(g)::value * kColumns + c];
-        sum = accumulate<FormOf<Block>, Lanes8>(isum[c], msum[c], d, m, columns[c].scales[s],
-                                                columns[c].slice_sum(s), sum);
-      });
+// Eight rows times kColumns columns: acc[c], lane = row.
+template <typename Block, int kColumns>
+inline void group_dot(const std::byte* block, const ColumnView<Block>* columns, int64_t n_slices,
+                      VecF32* acc) {
+  for (int c = 0; c < kColumns; ++c) acc[c] = f32_zero();
+  for (int64_t s = 0; s < n_slices; ++s, block += GroupLayout<Block>::kBlockBytes) {
+    VecI32 isum[kColumns], msum[kColumns];
+    group_slice<Block, kColumns>(block, s, columns, isum, msum);
+    const VecF32 d = GroupScales<Block>::d(block), m = GroupScales<Block>::m(block);
+    unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
+      constexpr int c = decltype(index)::value;
+      acc[c] = accumulate<FormOf<Block>, Lanes8>(isum[c], msum[c], d, m, columns[c].scales[s],
+                                                 columns[c].slice_sum(s), acc[c]);
     });
   }
 }
@@ -251,20 +238,20 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
   }
 }
 
-// Columns [first_column, first_column + kColumns) with kGroups times eight rows from first_row on.
-template <typename Block, int kGroups, int kColumns>
+// Columns [first_column, first_column + kColumns) with the eight rows from first_row on.
+template <typename Block, int kColumns>
 inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t first_column) {
   const auto column = [&](int c) {
     return ColumnView<Block>(
         args.columns + (first_column + (c < kColumns ? c : 0)) * args.column_bytes, args.row_len);
   };
   const ColumnView<Block> columns[4] = {column(0), column(1), column(2), column(3)};
-  VecF32 acc[kGroups * kColumns];
-  group_dot<Block, kGroups, kColumns>(args.weights + first_row * args.row_bytes, 8 * args.row_bytes,
-                                      columns, args.row_len / Slice<Block>::kLen, acc);
-  for (int i = 0; i < kGroups * kColumns; ++i) {
-    const int64_t row = first_row + i / kColumns * 8, left = args.n_rows - row;
-    store_rows(args.out + (first_column + i % kColumns) * args.out_stride + row, acc[i],
+  VecF32 acc[kColumns];
+  group_dot<Block, kColumns>(args.weights + first_row * args.row_bytes, columns,
+                             args.row_len / Slice<Block>::kLen, acc);
+  const int64_t left = args.n_rows - first_row;
+  for (int c = 0; c < kColumns; ++c) {
+    store_rows(args.out + (first_column + c) * args.out_stride + first_row, acc[c],
                left < 8 ? left : 8);
   }
 }
@@ -285,30 +272,22 @@ void matmul_interleaved(const MatmulArgs& args) {
       build_tile_of_group<Block>(args.weights + first * args.row_bytes, n_slices, tile);
     });
   }
-  int64_t row = 0;
-  if constexpr (constexpr int kGroups = kGroupsAtOnce<Block>; kGroups > 1) {
-    if (args.n_columns == 1) {
-      for (; row + 8 * (kGroups - 1) < args.n_rows; row += 8 * kGroups) {
-        group_columns<Block, kGroups, 1>(args, row, 0);
-      }
-    }
-  }
-  for (; row < args.n_rows; row += 8) {
+  for (int64_t row = 0; row < args.n_rows; row += 8) {
     for (int64_t c = 0; c < args.n_columns;) {  // in fours, threes and twos
       const int64_t left = args.n_columns - c;
       const int64_t taken = left >= 4 && left != 5 ? 4 : left >= 3 ? 3 : left;
       switch (taken) {
         case 4:
-          group_columns<Block, 1, 4>(args, row, c);
+          group_columns<Block, 4>(args, row, c);
           break;
         case 3:
-          group_columns<Block, 1, 3>(args, row, c);
+          group_columns<Block, 3>(args, row, c);
           break;
         case 2:
-          group_columns<Block, 1, 2>(args, row, c);
+          group_columns<Block, 2>(args, row, c);
           break;
         default:
-          group_columns<Block, 1, 1>(args, row, c);
+          group_columns<Block, 1>(args, row, c);
           break;
       }
       c += taken;
