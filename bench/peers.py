@@ -10,8 +10,10 @@ COMMAND is the engine's own llama-bench with the flags that make it fastest, for
 "build/bin/llama-bench -fa 1" and "build/bin/llama-bench -fa 1 -rtr 1". A round runs every engine once
 on every test, each time a fresh process, so that what the machine does meanwhile meets all of them;
 ratios are taken within a round. pp512@4096: a prompt of 512 tokens behind 4096 others; tg64: 64
-generated tokens. Generated weights will do (nibble-lab shape): only time is measured. The figures of
-nibble's own probes in every round are kept beside the rates.
+generated tokens; tg64x4: by each of four sequences together. What llama-bench cannot measure is taken
+from the engine's llama-batched-bench and llama-sweep-bench beside it. Generated weights will do
+(nibble-lab shape): only time is measured. The figures of nibble's own probes in every round are kept
+beside the rates.
 """
 
 import argparse
@@ -35,35 +37,55 @@ def output_of(command):
 
 
 def parts(test):
-    """tg64@4096 -> ("tg", 64, 4096)"""
-    kind, n, _, depth = re.fullmatch(r"(pp|tg)(\d+)(@(\d+))?", test).groups()
-    return kind, int(n), int(depth or 0)
+    """tg64@4096 -> ("tg", 64, 4096, 1); tg64x4 -> ("tg", 64, 0, 4)"""
+    kind, n, depth, batch = re.fullmatch(r"(pp|tg)(\d+)(?:@(\d+))?(?:x(\d+))?", test).groups()
+    return kind, int(n), int(depth or 0), int(batch or 1)
 
 
 def run_nibble(options, model, test):
-    kind, n, depth = parts(test)
+    kind, n, depth, batch = parts(test)
     out = output_of([str(options.nibble), "bench", str(model), "--json", "-r", "1", "-t",
                      str(options.threads), "-d", str(depth), "-p", str(n if kind == "pp" else 0),
-                     "-n", str(n if kind == "tg" else 0)])
+                     "-n", str(n if kind == "tg" else 0), "-b", str(batch)])
     rate = next(row["tokens_per_s"] for row in out["rows"]
                 if row["test"] == ("prefill" if kind == "pp" else "decode"))
     probes = {key: out[key] for key in ("read_bandwidth_bytes_per_s", "int8_ops_per_s_one_thread",
-                                        "int8_ops_per_s_all_threads", "cores_seen", "disturbed")}
+                                        "int8_ops_per_s_all_threads", "fma_ops_per_s_all_threads",
+                                        "cores_seen", "disturbed")}
     return rate, out.get("decode_bandwidth_fraction") if kind == "tg" else None, probes
+
+
+def table_of(program, words, options, model, *arguments):
+    """The rows of numbers that the engine's program, beside its llama-bench, prints as a table."""
+    flags = ["-fa", "on"] + (["-rtr"] if "-rtr" in words else [])
+    command = [str(Path(words[0]).with_name(program)), "-m", str(model), "-t", str(options.threads),
+               *flags, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    rows = [[float(cell) for cell in line.strip("| \n").split("|")]
+            for line in result.stdout.splitlines() if re.match(r"\|\s*\d", line)]
+    if result.returncode != 0 or not rows:
+        sys.exit(f"peers: {shlex.join(command)}: {result.stderr[-400:]}")
+    return rows
 
 
 def run_peer(command, options, model, test, by_pairs):
     """by_pairs: the older llama-bench, without -d; it generates behind a prompt by -gp."""
-    kind, n, depth = parts(test)
+    kind, n, depth, batch = parts(test)
+    words = shlex.split(command)
+    if batch > 1:
+        return table_of("llama-batched-bench", words, options, model, "-c", 4096, "-npp", 8,
+                        "-ntg", n, "-npl", batch)[-1][7]
+    if depth and by_pairs and kind == "pp":
+        rows = table_of("llama-sweep-bench", words, options, model, "-c", depth + n, "-b", n,
+                        "-ub", n, "-n", 1)
+        return next(row[4] for row in rows if row[2] == depth)
     what = ["-p", str(n if kind == "pp" else 0), "-n", str(n if kind == "tg" else 0)]
     if depth and by_pairs:
-        if kind == "pp":
-            return None
         what = ["-p", "0", "-n", "0", "-gp", f"{depth},{n}"]
     elif depth:
         what += ["-d", str(depth)]
-    rows = output_of([*shlex.split(command), "-m", str(model), "-t", str(options.threads), "-r", "1",
-                      "-o", "json", *what])
+    rows = output_of([*words, "-m", str(model), "-t", str(options.threads), "-r", "1", "-o", "json",
+                      *what])
     return rows[-1]["avg_ts"]
 
 
