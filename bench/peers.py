@@ -62,7 +62,7 @@ def table_of(program, words, options, model, *arguments):
                *flags, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     rows = [[float(cell) for cell in line.strip("| \n").split("|")]
-            for line in result.stdout.splitlines() if re.match(r"\|\s*\d", line)]
+            for line in (result.stdout + result.stderr).splitlines() if re.match(r"\|\s*\d", line)]
     if result.returncode != 0 or not rows:
         sys.exit(f"peers: {shlex.join(command)}: {result.stderr[-400:]}")
     return rows

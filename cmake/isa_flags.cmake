@@ -16,4 +16,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512vl;-mavx512bw;-mavx512dq;-mavx512vnni;-mprefer-vector-width=256;${NIBBLE_KERNEL_FLAGS};${NIBBLE_AVX512_WARNINGS}"
     TARGET_DIRECTORY nibble_kernels)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_neon.cpp PROPERTIES
+    COMPILE_OPTIONS "-march=armv8.2-a+dotprod;${NIBBLE_KERNEL_FLAGS}"
+    TARGET_DIRECTORY nibble_kernels)
+  # g++ 12 for arm64 otherwise loads the bytes of a vector before it has stored them (IQ1_M, IQ4_XS).
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_portable.cpp PROPERTIES
+    COMPILE_OPTIONS "-fno-strict-aliasing" TARGET_DIRECTORY nibble_kernels)
 endif()

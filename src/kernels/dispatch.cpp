@@ -20,6 +20,8 @@ constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
     {"avx512", [] { return cpu_features().avx512; }, isa_avx512::table},
     {"avx2", [] { return cpu_features().avx2; }, isa_avx2::table},
+#elif defined(__aarch64__)
+    {"neon", [] { return cpu_features().neon_dot; }, isa_neon::table},
 #endif
     {"portable", [] { return true; }, isa_portable::table},
 };

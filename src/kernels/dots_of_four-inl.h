@@ -16,7 +16,7 @@ template <typename U>
 using Multiplied = std::conditional_t<kIsRaised<U>, Raised<U>, U>;
 template <typename U>
 inline VecI8 multiplied_codes(VecI8 codes) {
-  if constexpr (kIsRaised<U>) return flip_signs(codes);
+  if constexpr (kIsRaised<U>) return add(codes, i8_set1(-128));
   return codes;
 }
 

@@ -25,9 +25,6 @@ inline WideI32 dot_four_signed(WideI32 sum, WideI8 a, WideI8 b) {
       _mm512_mask_sub_epi8(factors, _mm512_movepi8_mask(codes), _mm512_setzero_si512(), factors);
   return dot_four(sum, (WideI8)_mm512_abs_epi8(codes), (WideI8)turned);
 }
-inline VecI8 flip_signs(VecI8 a) {
-  return (VecI8)_mm256_xor_si256(bits(a), _mm256_set1_epi8(-128));
-}
 inline VecI32 mul(VecI32 a, VecI32 b) { return (VecI32)_mm256_mullo_epi32(bits(a), bits(b)); }
 inline WideI32 mul(WideI32 a, WideI32 b) {
   return (WideI32)_mm512_mullo_epi32((__m512i)a, (__m512i)b);

@@ -14,4 +14,8 @@ void set_wide_encoders(EncodeFn* table);  // encode_avx2.cpp
 namespace nibble::isa_avx512 {
 const KernelTable& table();
 }
+#elif defined(__aarch64__)
+namespace nibble::isa_neon {
+const KernelTable& table();
+}
 #endif
