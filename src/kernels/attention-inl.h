@@ -32,8 +32,10 @@ struct FloatColumns {
   }
 };
 
+// The others lie as the cache has them, eight lanes a column: a column of L is kGroups of those.
+template <typename Lanes>
 struct HalfColumns {
-  using L = Lanes8;
+  using L = Lanes;
   static constexpr bool kPlain = true;
   static constexpr int64_t kStep = kSegmentPositions * 8;
   const uint16_t* data;
@@ -42,16 +44,19 @@ struct HalfColumns {
     const uint16_t* data;
     int64_t stride;
     void enter(int64_t) {}
-    VecF32 load(int c, int64_t k) const { return f32_load_f16(data + c * stride + 8 * k); }
+    typename L::F32 load(int c, int64_t k) const {
+      return L::groups_f16(data + c * L::kGroups * stride + 8 * k, stride);
+    }
   };
   template <int kC>
   Cursor at(int64_t first) const {
-    return {data + first * stride, stride};
+    return {data + first * L::kGroups * stride, stride};
   }
 };
 
+template <typename Lanes>
 struct KeyCodeColumns {  // a scale per position and 32 dimensions
-  using L = Lanes8;
+  using L = Lanes;
   static constexpr bool kPlain = false;
   static constexpr int64_t kStep = 32;
   const int8_t* data;
@@ -62,38 +67,46 @@ struct KeyCodeColumns {  // a scale per position and 32 dimensions
     const int8_t* data;
     const uint16_t* scales;
     int64_t stride;
-    VecF32 scale[kC];
+    typename L::F32 scale[kC];
     void enter(int64_t k) {
-      for (int c = 0; c < kC; ++c) scale[c] = f32_load_f16(scales + (c * stride + 8 * k) / 32);
+      for (int c = 0; c < kC; ++c) {
+        scale[c] = L::groups_f16(scales + (c * L::kGroups * stride + 8 * k) / 32, stride / 32);
+      }
     }
-    VecF32 load(int c, int64_t k) const {
-      return mul(f32_from_i8(data + c * stride + 8 * k), scale[c]);
+    typename L::F32 load(int c, int64_t k) const {
+      return mul(L::groups_i8(data + c * L::kGroups * stride + 8 * k, stride), scale[c]);
     }
   };
   template <int kC>
   Cursor<kC> at(int64_t first) const {
-    return {data + first * stride, scales + first * stride / 32, stride, {}};
+    const int64_t skipped = first * L::kGroups * stride;
+    return {data + skipped, scales + skipped / 32, stride, {}};
   }
 };
 
+template <typename Lanes>
 struct ValueCodeColumns {  // a scale per four columns and position, here already a float
-  using L = Lanes8;
+  using L = Lanes;
   static constexpr bool kPlain = false;
-  static constexpr int64_t kStep = kSegmentPositions * 8;
+  static constexpr int64_t kStep = kSegmentPositions * 8, kStride = kSegmentPositions * 8;
   const int8_t* data;
   const float* scales;  // [head_dim / 32][128]
   struct Cursor {
     const int8_t* data;
     const float* scales;
     void enter(int64_t) {}
-    VecF32 load(int c, int64_t k) const {
-      return mul(f32_from_i8(data + c * kSegmentPositions * 8 + 8 * k), f32_set1(scales[k]));
+    typename L::F32 load(int c, int64_t k) const {
+      // kC columns of L are two or four of those that share their scales, or the next four too.
+      const float* row = scales + c * L::kGroups / 4 * kSegmentPositions;
+      return mul(L::groups_i8(data + c * L::kGroups * kStride + 8 * k, kStride),
+                 L::set_f32(row[k]));
     }
   };
-  template <int kC>  // first is a multiple of kC, so that the columns share their scales
+  template <int kC>  // first is a multiple of kC
   Cursor at(int64_t first) const {
     static_assert(4 % kC == 0);
-    return {data + first * kSegmentPositions * 8, scales + first / 4 * kSegmentPositions};
+    return {data + first * L::kGroups * kStride,
+            scales + first * L::kGroups / 4 * kSegmentPositions};
   }
 };
 
@@ -153,13 +166,18 @@ struct Multiplication {
 };
 
 // Four queries by two columns make the eight chains that keep the multipliers busy and load least;
-// fewer queries take more columns. Twice the registers hold four by four.
+// fewer queries take more columns. Twice the registers hold four by four, or eight by two, for what
+// is converted while it is loaded.
 template <typename Columns>
 void multiply(const Multiplication<Columns>& product) {
   constexpr bool kWide = Columns::L::kGroups > 1;
   int64_t c = 0;
   if constexpr (kWide) {
-    c = product.template of_columns<4, 4>(c);
+    if (product.n_w > 4 && product.n_w <= 8) {
+      c = product.template of_columns<8, 2>(c);
+    } else {
+      c = product.template of_columns<4, 4>(c);
+    }
   } else if (product.n_w <= 2) {
     c = product.template of_columns<2, 4>(c);
   }
@@ -169,33 +187,34 @@ void multiply(const Multiplication<Columns>& product) {
 
 // ---- the cache's types --------------------------------------------------------------------------
 
-// Calls f with the columns of the keys (or values) as they lie.
-template <typename Function>
+// Calls f with the columns of the keys (or values) as they lie, converted in vectors of L; floats
+// stay at eight lanes.
+template <typename L, typename Function>
 inline void with_keys(const AttentionArgs& args, Function&& f) {
   const int64_t stride = 8 * args.head_dim;
   if (args.key_type == KvType::kFloat32) {
     f(FloatColumns<Lanes8>{reinterpret_cast<const float*>(args.keys), stride});
   } else if (args.key_type == KvType::kFloat16) {
-    f(HalfColumns{reinterpret_cast<const uint16_t*>(args.keys), stride});
+    f(HalfColumns<L>{reinterpret_cast<const uint16_t*>(args.keys), stride});
   } else {
     const std::byte* scales = args.keys + kSegmentPositions * args.head_dim;
-    f(KeyCodeColumns{reinterpret_cast<const int8_t*>(args.keys),
-                     reinterpret_cast<const uint16_t*>(scales), stride});
+    f(KeyCodeColumns<L>{reinterpret_cast<const int8_t*>(args.keys),
+                        reinterpret_cast<const uint16_t*>(scales), stride});
   }
 }
 
-template <typename Function>
+template <typename L, typename Function>
 inline void with_values(const AttentionArgs& args, float* scale_scratch, Function&& f) {
   constexpr int64_t kStride = 8 * kSegmentPositions;
   if (args.value_type == KvType::kFloat32) {
     f(FloatColumns<Lanes8>{reinterpret_cast<const float*>(args.values), kStride});
   } else if (args.value_type == KvType::kFloat16) {
-    f(HalfColumns{reinterpret_cast<const uint16_t*>(args.values), kStride});
+    f(HalfColumns<L>{reinterpret_cast<const uint16_t*>(args.values), kStride});
   } else {
     const std::byte* scales = args.values + kSegmentPositions * args.head_dim;
     from_f16(reinterpret_cast<const uint16_t*>(scales), scale_scratch,
              args.head_dim / 32 * kSegmentPositions);
-    f(ValueCodeColumns{reinterpret_cast<const int8_t*>(args.values), scale_scratch});
+    f(ValueCodeColumns<L>{reinterpret_cast<const int8_t*>(args.values), scale_scratch});
   }
 }
 
@@ -400,14 +419,22 @@ inline void expanded(const Columns& columns, int64_t n_columns, int64_t length, 
 }
 
 template <typename L>
+inline void attend_stored(const AttentionArgs& args, float* scores, float* value_scales) {
+  with_keys<L>(args, [&](const auto& keys) {
+    with_values<L>(args, value_scales,
+                   [&](const auto& values) { attend(args, keys, values, scores); });
+  });
+}
+
+template <typename L>
 inline void attend_expanded(const AttentionArgs& args, float* scores, float* keys, float* values,
                             float* value_scales) {
   int64_t n = 0;
   for (int64_t q = 0; q < args.n_queries; ++q) n = args.n_visible[q] > n ? args.n_visible[q] : n;
-  with_keys(args, [&](const auto& stored_keys) {
+  with_keys<Lanes8>(args, [&](const auto& stored_keys) {
     expanded<L>(stored_keys, (n + 31) / 32 * 4, args.head_dim, args.head_dim, keys,
                 [&](const auto& key_columns) {
-                  with_values(args, value_scales, [&](const auto& stored_values) {
+                  with_values<Lanes8>(args, value_scales, [&](const auto& stored_values) {
                     expanded<L>(stored_values, args.head_dim / 8, kSegmentPositions, n, values,
                                 [&](const auto& value_columns) {
                                   attend(args, key_columns, value_columns, scores);
@@ -428,16 +455,13 @@ void attention_segment(const AttentionArgs& args) {
   float* keys = scores + kAttentionBlock * kSegmentPositions;
   float* values = keys + kSegmentPositions * head_dim;
   float* value_scales = values + kSegmentPositions * head_dim;
+  const bool wide = head_dim % (8 * WideLanes::kGroups) == 0;
   if (args.n_queries < kExpandQueries) {
-    with_keys(args, [&](const auto& key_columns) {
-      with_values(args, value_scales, [&](const auto& value_columns) {
-        attend(args, key_columns, value_columns, scores);
-      });
-    });
-  } else if (head_dim % (8 * WideLanes::kGroups) == 0) {
-    attend_expanded<WideLanes>(args, scores, keys, values, value_scales);
+    wide ? attend_stored<WideLanes>(args, scores, value_scales)
+         : attend_stored<Lanes8>(args, scores, value_scales);
   } else {
-    attend_expanded<Lanes8>(args, scores, keys, values, value_scales);
+    wide ? attend_expanded<WideLanes>(args, scores, keys, values, value_scales)
+         : attend_expanded<Lanes8>(args, scores, keys, values, value_scales);
   }
 }
 

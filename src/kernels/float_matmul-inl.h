@@ -33,22 +33,21 @@ struct StoredRows {
 };
 
 // Eight rows as floats, as many to a vector as it has groups of eight lanes:
-// [8 / kGroups][kDepth / 8][kGroups][8], zeros behind the last.
+// [8 / kGroups][kFloatDepth / 8][kGroups][8], zeros behind the last.
 template <typename L>
 struct FloatPanel {
-  static constexpr int64_t kDepth = 512;
   float* floats;
   template <typename Load>
   void fill(const StoredRows<Load>& rows, int64_t n) const {
     for (int r = 0; r < 8; ++r) {
-      float* out = floats + r / L::kGroups * L::kGroups * kDepth + r % L::kGroups * 8;
+      float* out = floats + r / L::kGroups * L::kGroups * kFloatDepth + r % L::kGroups * 8;
       int64_t k = 0;
       for (; k + 8 <= n; k += 8) f32_store(out + L::kGroups * k, rows.eight(r, k));
       if (k < n) f32_store(out + L::kGroups * k, rows.tail(r, k, n - k));
     }
   }
   typename L::F32 eight(int v, int64_t k) const {
-    return L::load_f32(floats + L::kGroups * (v * kDepth + k));
+    return L::load_f32(floats + L::kGroups * (v * kFloatDepth + k));
   }
   typename L::F32 tail(int v, int64_t k, int64_t) const { return eight(v, k); }
 };
@@ -112,43 +111,50 @@ void float_rows(const MatmulArgs& args) {  // few columns: eight rows at a time
   }
 }
 
-// Many columns: eight rows of 512 weights stay in the first-level cache while a block of columns,
-// from the second level, passes by. kConverted: as floats made once for the block.
+// Many columns: a block of columns, 512 deep, stays in the second-level cache for 32 rows, eight of
+// which are in the first level at a time. kConverted: as floats made once for the block.
 template <typename Load, typename L, bool kConverted>
 void float_panels(const MatmulArgs& args) {
   using Element = typename Load::Element;
-  using Panel = FloatPanel<L>;
   constexpr int kVectors = 4, kC = L::kGroups > 1 ? 6 : 3;  // their products stay in registers
-  constexpr int64_t kBlock = L::kGroups > 1 ? 126 : 60, kDepth = Panel::kDepth;
-  const Panel panel{reinterpret_cast<float*>(args.scratch)};
-  float* lanes = panel.floats + 8 * kDepth;  // [columns][8 rows][8]
+  constexpr int64_t kBlock = L::kGroups > 1 ? kFloatColumns : 60;
+  static_assert(kBlock <= kFloatColumns && kBlock % kC == 0);
+  const FloatPanel<L> panel{reinterpret_cast<float*>(args.scratch)};
+  float* lanes = panel.floats + 8 * kFloatDepth;  // [kTileRows / 8][kBlock][8 rows][8]
   for (int64_t c0 = 0; c0 < args.n_columns; c0 += kBlock) {
     const int64_t n_c = args.n_columns - c0 < kBlock ? args.n_columns - c0 : kBlock;
-    for (int64_t r0 = 0; r0 < args.n_rows; r0 += 8) {
-      const int64_t n_r = args.n_rows - r0 < 8 ? args.n_rows - r0 : 8;
-      const RowGroup<Element> group(args.weights + r0 * args.row_bytes, args.row_bytes, n_r);
-      for (int64_t k0 = 0; k0 < args.row_len; k0 += kDepth) {
-        const int64_t n = args.row_len - k0 < kDepth ? args.row_len - k0 : kDepth;
-        const StoredRows<Load> stored{group.row, k0};
-        if constexpr (kConverted) panel.fill(stored, n);
-        for (int64_t c = 0; c < n_c; c += kC) {
-          const float* columns[kC];
-          for (int i = 0; i < kC; ++i) {
-            const int64_t valid = c0 + (c + i < n_c ? c + i : n_c - 1);
-            columns[i] =
-                reinterpret_cast<const float*>(args.columns + valid * args.column_bytes) + k0;
-          }
-          for (int v = 0; v < 8 / L::kGroups; v += kVectors) {
-            if constexpr (kConverted) {
-              dot_lanes<L, kVectors, kC>(panel, v, columns, n, k0 == 0, lanes + 64 * c);
-            } else {
-              dot_lanes<L, kVectors, kC>(stored, v, columns, n, k0 == 0, lanes + 64 * c);
+    for (int64_t r0 = 0; r0 < args.n_rows; r0 += kTileRows) {
+      const int64_t n_r = args.n_rows - r0 < kTileRows ? args.n_rows - r0 : kTileRows;
+      for (int64_t k0 = 0; k0 < args.row_len; k0 += kFloatDepth) {
+        const int64_t n = args.row_len - k0 < kFloatDepth ? args.row_len - k0 : kFloatDepth;
+        for (int64_t r = 0; r < n_r; r += 8) {
+          const RowGroup<Element> group(args.weights + (r0 + r) * args.row_bytes, args.row_bytes,
+                                        n_r - r < 8 ? n_r - r : 8);
+          const StoredRows<Load> stored{group.row, k0};
+          if constexpr (kConverted) panel.fill(stored, n);
+          for (int64_t c = 0; c < n_c; c += kC) {
+            const float* columns[kC];
+            for (int i = 0; i < kC; ++i) {
+              const int64_t valid = c0 + (c + i < n_c ? c + i : n_c - 1);
+              columns[i] =
+                  reinterpret_cast<const float*>(args.columns + valid * args.column_bytes) + k0;
+            }
+            float* sums = lanes + 8 * (r * kBlock + 8 * c);
+            for (int v = 0; v < 8 / L::kGroups; v += kVectors) {
+              if constexpr (kConverted) {
+                dot_lanes<L, kVectors, kC>(panel, v, columns, n, k0 == 0, sums);
+              } else {
+                dot_lanes<L, kVectors, kC>(stored, v, columns, n, k0 == 0, sums);
+              }
             }
           }
         }
       }
-      for (int64_t c = 0; c < n_c; ++c) {
-        store_sums(lanes + 64 * c, args.out + (c0 + c) * args.out_stride + r0, n_r);
+      for (int64_t r = 0; r < n_r; r += 8) {
+        for (int64_t c = 0; c < n_c; ++c) {
+          store_sums(lanes + 8 * (r * kBlock + 8 * c),
+                     args.out + (c0 + c) * args.out_stride + r0 + r, n_r - r < 8 ? n_r - r : 8);
+        }
       }
     }
   }

@@ -188,14 +188,16 @@ inline constexpr int64_t kFmaProbeOps = kFmaChains * 8 * 2;
 
 inline constexpr int64_t kTileRows = 32;  // rows of the tiles that are multiplied at once, at most
 inline constexpr int64_t kScratchPerElement = 64;  // bytes of a thread's scratch: 16 float rows
+// Floats are multiplied as kTileRows rows with at most so many columns, so deep at a time.
+inline constexpr int64_t kFloatDepth = 512, kFloatColumns = 126;
 
 namespace kernels {
 
 // Bytes of scratch that one thread needs for rows of this length.
 constexpr int64_t scratch_bytes(int64_t row_len) {
-  // Largest user: 16 decoded float rows, then a panel of 8 rows x 512 and the sums of 8 rows x 126
-  // columns x 8 lanes.
-  return kScratchPerElement * row_len + 8 * 512 * 4 + 8 * 126 * 8 * 4 + 4096;
+  // Largest user: 16 decoded float rows, then a panel of eight and all sums, 8 lanes each.
+  return kScratchPerElement * row_len + 8 * kFloatDepth * 4 + kTileRows * kFloatColumns * 8 * 4 +
+         4096;
 }
 
 // The table in use: the best the machine has, or the one NIBBLE_ISA names. Never null: an unknown

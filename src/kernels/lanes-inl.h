@@ -14,6 +14,9 @@ struct Lanes8 {
   static I32 set_i32(int32_t x) { return i32_set1(x); }
   static F32 load_f32(const float* p) { return f32_load(p); }
   static F32 repeat8_f32(const float* p) { return f32_load(p); }  // the same eight in every group
+  // Eight numbers of each group, `stride` apart, as floats.
+  static F32 groups_f16(const uint16_t* p, int64_t) { return f32_load_f16(p); }
+  static F32 groups_i8(const int8_t* p, int64_t) { return f32_from_i8(p); }
   static F32 set_f32(float x) { return f32_set1(x); }
   static void store_f32(float* p, F32 a) { f32_store(p, a); }
   static VecF32 group(F32 a, int) { return a; }

@@ -70,6 +70,14 @@ struct Lanes16 {
   static I32 set_i32(int32_t x) { return (I32)_mm512_set1_epi32(x); }
   static F32 load_f32(const float* p) { return _mm512_loadu_ps(p); }
   static F32 repeat8_f32(const float* p) { return _mm512_broadcast_f32x8(_mm256_loadu_ps(p)); }
+  static F32 groups_f16(const uint16_t* p, int64_t stride) {
+    return _mm512_cvtph_ps(bits(i8_halves(p, p + stride)));
+  }
+  static F32 groups_i8(const int8_t* p, int64_t stride) {
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    const __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + stride));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_unpacklo_epi64(low, high)));
+  }
   static F32 set_f32(float x) { return _mm512_set1_ps(x); }
   static void store_f32(float* p, F32 a) { _mm512_storeu_ps(p, a); }
   static VecF32 group(F32 a, int g) {
