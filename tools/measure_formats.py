@@ -77,7 +77,8 @@ def speeds(build):
     medians = {row["run_name"].removesuffix("/manual_time").removesuffix("/real_time"): row
                for row in json.loads(out)["benchmarks"] if row.get("aggregate_name") == "median"}
     limits = {"read_bytes_per_second": medians.pop("read limit")["bytes_per_second"],
-              "int8_ops_per_second": medians.pop("int8 limit")["ops"]}
+              "int8_ops_per_second": medians.pop("int8 limit")["ops"],
+              "fma_ops_per_second": medians.pop("fma limit")["ops"]}
     figures = {}
     for test, row in medians.items():
         kind, name = test.split()
