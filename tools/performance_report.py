@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/results/{formats,instructions_by_format,cycles,peers}.json -> the measured tables of
+"""bench/results/{formats,instructions_by_format,cycles,models,peers}.json -> the measured tables of
 docs/PERFORMANCE.md and the roofline plot docs/roofline.svg.
 
     tools/performance_report.py [--check] [ROOT]
@@ -9,6 +9,7 @@ docs/PERFORMANCE.md and the roofline plot docs/roofline.svg.
 
 import json
 import math
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -47,6 +48,31 @@ def formats_table(results, instructions, cycles):
     return lines
 
 
+# Weights that a token of a prompt meets: without the embedding, and the head, which only the last
+# token meets.
+MULTIPLIED = {"A": 968.9e6, "B": 6979.3e6}
+
+
+def models_table(results):
+    lines = [f"{results['machine']}; medians over rounds. Of peak: operations on the layers' matrices "
+             f"as a share of what the FMA probe (F types) or the int8 probe reaches; resident: the "
+             f"most memory ever, as a share of the file.", "",
+             "| model | rounds | prefill, tokens/s | of peak | decode, tokens/s | of read | resident "
+             "| ready after, s | date |", "|---|---|---|---|---|---|---|---|---|"]
+    for name, row in results["models"].items():
+        shape, kind = name.split()[:2]
+        probe = "fma" if kind in ("F32", "F16", "BF16") else "int8"
+        peak = row[f"{probe}_ops_per_s_all_threads"]
+        prefill = row["prefill 512"]
+        decode = next(value for key, value in row.items() if re.fullmatch(r"decode \d+", key))
+        lines.append(f"| {name} | {row['rounds']} | {prefill:.1f} | "
+                     f"{2 * MULTIPLIED[shape] * prefill / peak:.2f} | {decode:.1f} | "
+                     f"{row['decode_of_read']:.2f} | "
+                     f"{row['peak_rss_bytes'] / row['file_bytes']:.2f} | "
+                     f"{row['load_ms'] / 1000:.2f} | {row['date']} |")
+    return lines
+
+
 def peers_table(peers):
     lines = [f"{peers['machine']}. Medians over rounds in which every engine ran once, of the "
              f"ratio within the round, but for rounds that other work disturbed as nibble's probes "
@@ -73,7 +99,7 @@ def peers_table(peers):
 # ---- the plot ------------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 440, 70, 50, 20, 20
-X_RANGE, Y_RANGE = (0.3, 1000.0), (5.0, 1000.0)  # operations per byte, GOPS
+X_RANGE, Y_RANGE = (0.3, 1000.0), (5.0, 3000.0)  # operations per byte, GOPS
 
 
 def at(x, y):
@@ -144,6 +170,7 @@ def main():
     results = read("formats")
     text = place(document.read_text(), "formats",
                  formats_table(results, read("instructions_by_format"), read("cycles")), TOOL)
+    text = place(text, "models", models_table(read("models")), TOOL)
     text = place(text, "peers", peers_table(read("peers")), TOOL)
     write_or_check(root, {document: text, root / "docs/roofline.svg": roofline(results)}, TOOL)
 
