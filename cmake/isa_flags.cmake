@@ -20,6 +20,9 @@ elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_neon.cpp PROPERTIES
     COMPILE_OPTIONS "-march=armv8.2-a+dotprod;${NIBBLE_KERNEL_FLAGS}"
     TARGET_DIRECTORY nibble_kernels)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_neon_i8mm.cpp PROPERTIES
+    COMPILE_OPTIONS "-march=armv8.2-a+dotprod+i8mm;${NIBBLE_KERNEL_FLAGS}"
+    TARGET_DIRECTORY nibble_kernels)
   # g++ 12 for arm64 otherwise loads the bytes of a vector before it has stored them (IQ1_M, IQ4_XS).
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/isa_portable.cpp PROPERTIES
     COMPILE_OPTIONS "-fno-strict-aliasing" TARGET_DIRECTORY nibble_kernels)

@@ -21,6 +21,7 @@ constexpr Isa kIsas[] = {
     {"avx512", [] { return cpu_features().avx512; }, isa_avx512::table},
     {"avx2", [] { return cpu_features().avx2; }, isa_avx2::table},
 #elif defined(__aarch64__)
+    {"neon_i8mm", [] { return cpu_features().neon_i8mm; }, isa_neon_i8mm::table},
     {"neon", [] { return cpu_features().neon_dot; }, isa_neon::table},
 #endif
     {"portable", [] { return true; }, isa_portable::table},

@@ -170,7 +170,7 @@ inline void group_slice(const std::byte* block, int64_t s, const ColumnView<Bloc
         unrolled<kColumns>([&](auto index) __attribute__((always_inline)) {
           constexpr int c = decltype(index)::value;
           const VecI16 sums = i16_broadcast2(columns[c].slice_sums(s) + 2 * kPair);
-          msum[c] = add(msum[c], dot_pairs(minima, sums));
+          msum[c] = add_dot_pairs(msum[c], minima, sums);
         });
       });
     }
@@ -217,9 +217,10 @@ void build_tile_of_group(const std::byte* group, int64_t n_slices, std::byte* ti
   using L = GroupLayout<Block>;
   for (int64_t s = 0; s < n_slices; ++s, tile += T::kBytes, group += L::kBlockBytes) {
     const auto scales = row_scales<Block>(group);
-    unrolled<Block::kLen / 4>([&](auto w) __attribute__((always_inline)) {
-      constexpr int kWord = decltype(w)::value;
-      i8_store(tile + T::kVector * kWord, tile_codes<Block, kWord>(group, scales));
+    unrolled<Block::kLen / 8>([&](auto pair) __attribute__((always_inline)) {
+      constexpr int kWord = 2 * decltype(pair)::value;
+      store_words<Block>(tile, kWord, tile_codes<Block, kWord>(group, scales),
+                         tile_codes<Block, kWord + 1>(group, scales));
     });
     if constexpr (U::kScaled) {
       unrolled<T::kSubs>([&](auto k) __attribute__((always_inline)) {
@@ -257,11 +258,11 @@ inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t fir
 }
 
 // With more columns than this a tile pays: sooner where codes come out of tables or are put
-// together from pieces of five or six bits.
+// together from pieces of five or six bits, and where tiles are multiplied in wider vectors.
 template <typename Block>
 inline constexpr int64_t kGroupColumns = [] {
   constexpr int kBits = Interleaved<Block>::kCodeBits;
-  return kFromTable<Block> || kBits == 5 || kBits == 6 ? 7 : 15;
+  return kFromTable<Block> || kBits == 5 || kBits == 6 || WideLanes::kGroups > 1 ? 7 : 15;
 }();
 
 template <typename Block>

@@ -17,7 +17,9 @@ namespace {
 #include "kernels/simd_neon.h"
 
 #include "kernels/lanes-inl.h"
-using WideLanes = Lanes8;
+
+#include "kernels/simd_neon_lanes.h"
+using WideLanes = StepLanes;
 
 #include "kernels/unpack-inl.h"
 

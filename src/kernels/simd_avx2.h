@@ -257,6 +257,7 @@ inline VecI16 add(VecI16 a, VecI16 b) { return (VecI16)(_mm256_add_epi16(bits(a)
 inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
   return (VecI32)(_mm256_madd_epi16(bits(a), bits(b)));
 }
+inline VecI32 add_dot_pairs(VecI32 sum, VecI16 a, VecI16 b) { return add(sum, dot_pairs(a, b)); }
 
 inline VecI8 i8_load(const void* p) { return (VecI8)(load_bits(p)); }
 inline VecI8 i8_halves(const void* low, const void* high) {

@@ -46,6 +46,9 @@ inline WideI32 divide_by_power(WideI32 a) {
 inline WideI32 dot_pairs(WideI16 a, WideI16 b) {
   return (WideI32)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 }
+inline WideI32 add_dot_pairs(WideI32 sum, WideI16 a, WideI16 b) {
+  return add(sum, dot_pairs(a, b));
+}
 inline WideF32 to_float(WideI32 a) { return _mm512_cvtepi32_ps((__m512i)a); }
 inline WideF32 mul(WideF32 a, WideF32 b) { return _mm512_mul_ps(a, b); }
 inline WideF32 add(WideF32 a, WideF32 b) { return _mm512_add_ps(a, b); }

@@ -255,6 +255,15 @@ inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
   };
   return {of_eight(a.lo, b.lo), of_eight(a.hi, b.hi)};
 }
+// b is one pair, repeated.
+inline VecI32 add_dot_pairs(VecI32 sum, VecI16 a, VecI16 b) {
+  const auto of_four = [&](int32x4_t x, int16x4_t even, int16x4_t odd) {
+    return vmlal_laneq_s16(vmlal_laneq_s16(x, even, b.lo, 0), odd, b.lo, 1);
+  };
+  const int16x8_t even = vuzp1q_s16(a.lo, a.hi), odd = vuzp2q_s16(a.lo, a.hi);
+  return {of_four(sum.lo, vget_low_s16(even), vget_low_s16(odd)),
+          of_four(sum.hi, vget_high_s16(even), vget_high_s16(odd))};
+}
 // Lane i = lane 2 i + 1 of a.
 inline VecI32 high_halves(VecI16 a) {
   return {vshrq_n_s32(vreinterpretq_s32_s16(a.lo), 16),

@@ -354,6 +354,8 @@ inline VecI32 dot_pairs(VecI16 a, VecI16 b) {
   NIBBLE_LANES(8) r.v[i] = a.v[2 * i] * b.v[2 * i] + a.v[2 * i + 1] * b.v[2 * i + 1];
   return r;
 }
+// The same added to sum; b is one pair, repeated.
+inline VecI32 add_dot_pairs(VecI32 sum, VecI16 a, VecI16 b) { return add(sum, dot_pairs(a, b)); }
 
 inline VecI8 i8_load(const void* p) {
   VecI8 r;

@@ -18,4 +18,7 @@ const KernelTable& table();
 namespace nibble::isa_neon {
 const KernelTable& table();
 }
+namespace nibble::isa_neon_i8mm {
+const KernelTable& table();
+}
 #endif

@@ -8,6 +8,8 @@
 //   minima  [8][rows][int16 pair: minima of two neighbouring 16s]   only with integer minima
 //   d       [kParts][rows] float, m [rows] float
 // Group g of eight rows has its share of every vector, 32 bytes, 32 * g behind the vector's start.
+// Where matrices are multiplied (PairLanes of simd_neon_lanes.h) two words of a row stand side by
+// side: codes [kLen / 8][rows][8 bytes].
 
 template <typename Block>
 struct Tile {
@@ -24,6 +26,24 @@ struct Tile {
   static constexpr int64_t kM = kD + kVector * S::kParts;
   static constexpr int64_t kBytes = kM + kVector;
 };
+
+// Lanes that multiply more than a word of each row at once (simd_neon_lanes.h). They take a tile at
+// a time: sums of two would not stay in registers.
+template <typename L>
+concept TakesSteps = requires {
+  L::kStep;
+};
+template <typename L>
+inline constexpr int kTilesOf = TakesSteps<L> ? 1 : kTilesAtOnce;
+
+// Words w and w + 1 of one group's share of a tile.
+template <typename Block>
+inline void store_words(std::byte* tile, int w, VecI8 first, VecI8 second) {
+  using T = Tile<Block>;
+  if constexpr (TakesSteps<typename T::L>) T::L::join_words(&first, &second);
+  i8_store(tile + T::kVector * w, first);
+  i8_store(tile + T::kVector * (w + 1), second);
+}
 
 // Codes of block b of eight rows, 32 at a time.
 template <typename Block>
@@ -63,10 +83,8 @@ void build_tile(const RowGroup<Block>& rows, int64_t n_slices, std::byte* tile) 
       VecI32 words[8];
       for (int r = 0; r < 8; ++r) words[r] = codes.words(r, first + i);
       transpose8(words);
-      for (int k = 0; k < 8; ++k) {
-        const VecI8 word = multiplied_codes<Unpack<Block>>(as_bytes(words[k]));
-        i8_store(tile + T::kVector * (8 * i + k), word);
-      }
+      const auto word = [&](int k) { return multiplied_codes<Unpack<Block>>(as_bytes(words[k])); };
+      for (int k = 0; k < 8; k += 2) store_words<Block>(tile, 8 * i + k, word(k), word(k + 1));
     }
     if constexpr (U::kScaled) {
       auto* scale_pairs = reinterpret_cast<int16_t*>(tile + T::kScales);
@@ -148,6 +166,44 @@ inline void tile_sub_dot(const std::byte* tile, int64_t tile_bytes, int k, int64
   }
 }
 
+// isum[c] = part p of slice s of a tile times column c, in steps.
+template <typename Block, int kColumns>
+inline void tile_part_dot(const std::byte* tile, int p, int64_t s, const ColumnView<Block>* columns,
+                          VecI32* isum) {
+  using T = Tile<Block>;
+  using U = typename T::U;
+  using L = typename T::L;
+  constexpr int kN = kColumns / L::kTogether, kSteps = U::kSub / L::kStep;
+  static_assert(kColumns % L::kTogether == 0 && U::kSub % L::kStep == 0);
+  typename L::Sums total[kN];
+  for (int i = 0; i < kN; ++i) total[i] = L::no_sums();
+  for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
+    typename L::Sums sums[kN];
+    for (int i = 0; i < kN; ++i) sums[i] = U::kScaled ? L::no_sums() : total[i];
+    const std::byte* codes = tile + T::kVector * (U::kSub / 4 * k);
+    const int64_t offset = s * Slice<Block>::kLen + U::kSub * k;
+    for (int step = 0; step < kSteps; ++step) {
+      const typename L::Rows rows = L::load_rows(codes + T::kVector * (L::kStep / 4 * step));
+      for (int i = 0; i < kN; ++i) {
+        const int8_t* together[L::kTogether];
+        for (int c = 0; c < L::kTogether; ++c) {
+          together[c] = columns[i * L::kTogether + c].codes + offset + L::kStep * step;
+        }
+        sums[i] = L::multiply(sums[i], rows, L::load_columns(together));
+      }
+    }
+    for (int i = 0; i < kN; ++i) {
+      if constexpr (U::kScaled) {
+        total[i] =
+            L::add_scaled(total[i], sums[i], L::load_i16(tile + T::kScales + T::kVector * k));
+      } else {
+        total[i] = sums[i];
+      }
+    }
+  }
+  for (int i = 0; i < kN; ++i) L::part(total[i], isum + i * L::kTogether);
+}
+
 // kTiles tiles, tile_bytes apart, times kColumns columns; results to out[t * kColumns + c], lane =
 // row.
 template <typename Block, int kTiles, int kColumns>
@@ -171,16 +227,21 @@ inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices
         for (int c = 0; c < kColumns; ++c) {
           const typename L::I16 sums = L::repeat2_i16(columns[c].slice_sums(s) + 2 * p);
           for (int i = c; i < kSums; i += kColumns) {
-            msum[i] = add(msum[i], dot_pairs(minima[i / kColumns], sums));
+            msum[i] = add_dot_pairs(msum[i], minima[i / kColumns], sums);
           }
         }
       }
     }
     for (int p = 0; p < Slice<Block>::kParts; ++p) {
       typename L::I32 isum[kSums];
-      for (int i = 0; i < kSums; ++i) isum[i] = L::set_i32(0);
-      for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
-        tile_sub_dot<Block, kTiles, kColumns>(tile, tile_bytes, k, s, columns, isum);
+      if constexpr (TakesSteps<L>) {
+        static_assert(kTiles == 1);
+        tile_part_dot<Block, kColumns>(tile, p, s, columns, isum);
+      } else {
+        for (int i = 0; i < kSums; ++i) isum[i] = L::set_i32(0);
+        for (int k = p * T::kSubsPerPart; k < (p + 1) * T::kSubsPerPart; ++k) {
+          tile_sub_dot<Block, kTiles, kColumns>(tile, tile_bytes, k, s, columns, isum);
+        }
       }
       for (int t = 0; t < kTiles; ++t) {
         const auto* floats = reinterpret_cast<const float*>(tile + t * tile_bytes + T::kD);
@@ -202,8 +263,8 @@ inline void tile_dot(const std::byte* tile, int64_t tile_bytes, int64_t n_slices
 template <typename Block, typename Build>
 void matmul_tiled(const MatmulArgs& args, Build&& build) {
   using L = typename Tile<Block>::L;
-  constexpr int kColumns = 4;
-  constexpr int kMostGroups = L::kGroups * kTilesAtOnce;
+  constexpr int kColumns = 4, kTiles = kTilesOf<L>;
+  constexpr int kMostGroups = L::kGroups * kTiles;
   static_assert(kTileRows % (8 * kMostGroups) == 0);
   static_assert(8 * kMostGroups * Tile<Block>::kBytes / (8 * L::kGroups) <=
                 kScratchPerElement * Slice<Block>::kLen);
@@ -227,9 +288,9 @@ void matmul_tiled(const MatmulArgs& args, Build&& build) {
         return ColumnView<Block>(args.columns + (c + valid) * args.column_bytes, args.row_len);
       };
       const ColumnView<Block> columns[kColumns] = {column(0), column(1), column(2), column(3)};
-      typename L::F32 sums[kTilesAtOnce * kColumns];
-      if (kTilesAtOnce > 1 && n_tiles == kTilesAtOnce) {
-        tile_dot<Block, kTilesAtOnce, kColumns>(args.scratch, tile_bytes, n_slices, columns, sums);
+      typename L::F32 sums[kTiles * kColumns];
+      if (kTiles > 1 && n_tiles == kTiles) {
+        tile_dot<Block, kTiles, kColumns>(args.scratch, tile_bytes, n_slices, columns, sums);
       } else {
         for (int t = 0; t < n_tiles; ++t) {
           tile_dot<Block, 1, kColumns>(args.scratch + t * tile_bytes, tile_bytes, n_slices, columns,

@@ -240,10 +240,25 @@ float fma_probe(int64_t rounds) {
   return sum_lanes(total);
 }
 
+// Products of every byte in a step of the probe: more than one where matrices are multiplied.
+template <typename L>
+inline constexpr int kProbeProducts = 1;
+template <typename L>
+requires requires { L::kProducts; }
+inline constexpr int kProbeProducts<L> = L::kProducts;
+template <typename L>
+inline typename L::I32 int8_step(typename L::I32 sum, typename L::I8 a, typename L::I8 b) {
+  if constexpr (kProbeProducts < L >> 1) {
+    return L::probe_step(sum, a, b);
+  } else {
+    return probe_step(sum, a, b);
+  }
+}
+
 uint64_t int8_probe(int64_t rounds) {
   using L = WideLanes;
   constexpr int kVector = 32 * L::kGroups, kSums = 8;
-  constexpr int kPasses = kInt8ProbeOps / (2 * kSums * kVector);
+  constexpr int kPasses = kInt8ProbeOps / (2 * kSums * kVector * kProbeProducts<L>);
   alignas(64) int8_t bytes[kVector * (2 * kSums + 1)];
   for (int i = 0; i < kVector * (2 * kSums + 1); ++i) bytes[i] = static_cast<int8_t>(i & 15);
   const L::I8 a = L::load_i8(bytes + kVector * 2 * kSums);
@@ -253,7 +268,7 @@ uint64_t int8_probe(int64_t rounds) {
     // Another address every round, or the products would be computed once for all rounds.
     const int8_t* p = bytes + kVector * (round % kSums);
     for (int i = 0; i < kSums; ++i) {
-      sums[i] = probe_step(sums[i], L::load_i8(p + kVector * i), a);
+      sums[i] = int8_step<L>(sums[i], L::load_i8(p + kVector * i), a);
     }
   }
   for (int i = 1; i < kSums; ++i) sums[0] = add(sums[0], sums[i]);

@@ -15,7 +15,7 @@ namespace {
 
 std::vector<const KernelTable*> tables() {
   std::vector<const KernelTable*> result;
-  for (const char* name : {"portable", "avx2", "avx512", "neon"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "neon", "neon_i8mm"}) {
     if (const KernelTable* table = kernels::find(name)) result.push_back(table);
   }
   return result;

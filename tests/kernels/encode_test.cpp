@@ -39,7 +39,7 @@ TEST(KernelEncode, EveryTableGivesTheBytesOfTheFormat) {
     exponents[j] = std::ldexp(j % 3 ? 1.0f : -1.5f, static_cast<int>(j * 7 % 276) - 149);
   }
   int n_tables = 0;
-  for (const char* name : {"portable", "avx2", "avx512", "neon"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "neon", "neon_i8mm"}) {
     const KernelTable* table = kernels::find(name);
     if (table == nullptr) continue;
     ++n_tables;
@@ -60,7 +60,7 @@ TEST(KernelEncode, EveryTableGivesTheBytesOfTheFormat) {
 
 // Rows of 32-wide formats may have any number of blocks: groups of lanes that are not full.
 TEST(KernelEncode, RowsThatDoNotFillTheLanes) {
-  for (const char* name : {"portable", "avx2", "avx512", "neon"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "neon", "neon_i8mm"}) {
     const KernelTable* table = kernels::find(name);
     if (table == nullptr) continue;
     for (const Format* format : testing::writable_formats()) {

@@ -29,7 +29,7 @@ std::vector<FormatId> quantized_formats() {
 
 std::vector<const KernelTable*> tables() {
   std::vector<const KernelTable*> result;
-  for (const char* name : {"portable", "avx2", "avx512", "neon"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "neon", "neon_i8mm"}) {
     if (const KernelTable* table = kernels::find(name)) result.push_back(table);
   }
   return result;
@@ -416,6 +416,13 @@ TEST(VectorKernels, NormsAndActivationsEqualPlainArithmetic) {
       }
     }
   }
+}
+
+// Emulated processors say what they are tests of (.ci/run).
+TEST(Dispatch, TheTableIsTheOneThatIsExpected) {
+  const char* expected = std::getenv("NIBBLE_EXPECTED_ISA");
+  if (expected == nullptr) GTEST_SKIP() << "NIBBLE_EXPECTED_ISA names none";
+  EXPECT_STREQ(kernels::active().name, expected);
 }
 
 TEST(Dispatch, TheEnvironmentForcesTheTable) {
