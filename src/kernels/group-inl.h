@@ -258,11 +258,11 @@ inline void group_columns(const MatmulArgs& args, int64_t first_row, int64_t fir
 }
 
 // With more columns than this a tile pays: sooner where codes come out of tables or are put
-// together from pieces of five or six bits, and where tiles are multiplied in wider vectors.
+// together from pieces of five or six bits.
 template <typename Block>
 inline constexpr int64_t kGroupColumns = [] {
   constexpr int kBits = Interleaved<Block>::kCodeBits;
-  return kFromTable<Block> || kBits == 5 || kBits == 6 || WideLanes::kGroups > 1 ? 7 : 15;
+  return kFromTable<Block> || kBits == 5 || kBits == 6 ? 7 : 15;
 }();
 
 template <typename Block>
